@@ -1,0 +1,9 @@
+//! What is to be run: the scenario as written and as checked, traffic patterns, and the
+//! plan they come to for a fleet and a seed.
+
+pub mod dose;
+pub mod draft;
+pub mod layout;
+pub mod pattern;
+pub mod scenario;
+pub mod schedule;

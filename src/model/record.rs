@@ -1,0 +1,5 @@
+//! What was seen: the lines of a record, and the record read back as a whole.
+
+pub mod book;
+pub mod line;
+pub mod text;
