@@ -1,5 +1,20 @@
 //! Record → verdicts: series, drop-offs, what explains them, findings, the summary.
+//!
+//! The way: `seen` lays the record out, `fall` and `falls` find drop-offs, `explain` says
+//! whose they are, `cause` what was the matter, `slow` who is merely slow, `contact` what
+//! else is known of a host; `verdict` is where they meet. `live` is the same fold, early.
 
+pub mod cause;
+pub mod contact;
+pub mod explain;
+pub mod fall;
+pub mod falls;
 pub mod live;
+pub mod measured;
+pub mod robust;
+pub mod seen;
+pub mod slow;
 pub mod summary;
+#[cfg(test)]
+mod tests;
 pub mod verdict;

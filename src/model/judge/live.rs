@@ -1,15 +1,191 @@
-//! stub of the agreed interface
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
-use crate::model::{fleet::{host::HostId, units::RunTime}, record::line::Line, run::event::RunEvent, plan::schedule::Capacities};
-/// The judge's fold behind a watermark, while the run goes on.
-#[derive(Default)]
-pub struct Live;
+//! The judge's fold while the run goes on: the same watch of the same slots, behind a
+//! watermark.
+//!
+//! A slot is looked at as soon as every receiver's count is in, or [`GRACE_US`] after its
+//! end with what is there. What is told here is provisional: whose fault a drop-off is,
+//! only the judge says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    fall::{Turn, Watch},
+    falls, robust,
+    seen::{Seen, WAYS, Way},
+    summary::Direction,
+};
+use crate::model::{
+    fleet::{
+        host::HostId,
+        units::{BitRate, RunTime, SLOT_US, SLOTS_PER_S},
+    },
+    plan::{layout::StageKind, schedule::Capacities},
+    record::line::Line,
+    run::event::RunEvent,
+};
+
+/// How long a slot waits for counts that are missing: a worker reports every 250 ms, and a
+/// busy machine adds some.
+const GRACE_US: u64 = 400_000;
+
+/// Slots at a calibration round's start that are slow start and not capacity.
+const WARM_UP_SLOTS: usize = 2;
+
+/// One host, one direction, and how far it has been looked at.
+#[derive(Clone, Debug, Default)]
+struct Track {
+    watch: Watch,
+    round: usize,
+    slot: u64,
+    open: bool,
+}
+
+/// The fold.
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    seen: Seen,
+    tracks: BTreeMap<(HostId, Way), Track>,
+    told: BTreeMap<HostId, (Direction, u64)>,
+    rates_at: RunTime,
+}
+
 impl Live {
-    pub fn new() -> Self { todo!() }
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Takes a line as it was written to the record.
-    pub fn feed(&mut self, line: &Line, now: RunTime) -> Vec<RunEvent> { todo!() }
-    /// To be called every 100 ms: drop-offs that only the passing of time reveals, and once a second `Rates`.
-    pub fn tick(&mut self, now: RunTime) -> Vec<RunEvent> { todo!() }
-    /// What calibration came to, from the samples of stage `calibrate`.
-    pub fn capacities(&self) -> Capacities { todo!() }
+    pub fn feed(&mut self, line: &Line, now: RunTime) -> Vec<RunEvent> {
+        self.seen.take(line);
+        self.advance(now)
+    }
+
+    /// To be called every 100 ms: drop-offs that only the passing of time reveals, and the
+    /// rates of the last second once a second.
+    pub fn tick(&mut self, now: RunTime) -> Vec<RunEvent> {
+        let mut events = self.advance(now);
+        if now.since(self.rates_at).as_secs() >= 1 {
+            self.rates_at = now;
+            events.extend(self.rates(now));
+        }
+        events
+    }
+
+    /// What calibration came to: of each host and direction the best round's median slot.
+    pub fn capacities(&self) -> Capacities {
+        let rounds: Vec<_> =
+            self.seen.rounds.iter().filter(|round| round.kind == StageKind::Calibrate).collect();
+        let best = |host: HostId, way: Way| {
+            let medians = rounds.iter().filter_map(|round| {
+                let from = round.start + WARM_UP_SLOTS as u64;
+                let known: Vec<f64> = (from..round.end)
+                    .filter_map(|slot| Some(self.seen.carried(round, host, way, slot)?.0))
+                    .collect();
+                robust::median(&known)
+            });
+            medians.reduce(f64::max).filter(|bps| *bps > 0.0).map(|bps| BitRate::from_bps(bps as u64))
+        };
+        self.seen
+            .hosts
+            .iter()
+            .map(|host| (host.id, (best(host.id, Way::Tx), best(host.id, Way::Rx))))
+            .collect()
+    }
+
+    /// Looks at every slot that is ripe.
+    fn advance(&mut self, now: RunTime) -> Vec<RunEvent> {
+        let Some(latest) = self.seen.rounds.last() else { return Vec::new() };
+        let hosts: BTreeSet<HostId> = latest.by_host.keys().copied().collect();
+        let mut turns = Vec::new();
+        for host in hosts {
+            for way in WAYS {
+                let track = self.tracks.entry((host, way)).or_default();
+                while let Some(turn) = next_turn(&self.seen, track, host, way, now) {
+                    turns.push((host, way, turn));
+                }
+            }
+        }
+        turns.into_iter().filter_map(|(host, way, turn)| self.tell(host, way, turn)).collect()
+    }
+
+    /// Makes one event of what both directions of a host show.
+    fn tell(&mut self, host: HostId, way: Way, turn: Turn) -> Option<RunEvent> {
+        let direction = match way {
+            Way::Tx => Direction::Tx,
+            Way::Rx => Direction::Rx,
+        };
+        match turn {
+            Turn::Opened { since, offered_bps } => {
+                let known = self.told.get(&host).copied();
+                if known.is_some() {
+                    self.told.insert(host, (Direction::Both, since));
+                    return None;
+                }
+                self.told.insert(host, (direction, since));
+                let stage = self.seen.rounds.iter().rfind(|round| round.start <= since);
+                Some(RunEvent::DropOff {
+                    host,
+                    direction,
+                    at: RunTime::of_slot(since),
+                    stage: stage.map_or_else(String::new, |round| round.stage_name.clone()),
+                    offered: BitRate::from_bps(offered_bps.unwrap_or(0.0) as u64),
+                })
+            }
+            Turn::Closed { since, until } => {
+                let other = if way == Way::Tx { Way::Rx } else { Way::Tx };
+                if self.tracks.get(&(host, other)).is_some_and(|track| track.open) {
+                    return None;
+                }
+                let (direction, _) = self.told.remove(&host)?;
+                Some(RunEvent::DropOffOver {
+                    host,
+                    direction,
+                    at: RunTime::of_slot(since),
+                    for_s: (until - since) as f64 / SLOTS_PER_S as f64,
+                })
+            }
+        }
+    }
+
+    /// Goodput of every host over the last whole second whose counts can be in.
+    fn rates(&self, now: RunTime) -> Option<RunEvent> {
+        let to = RunTime(now.0.saturating_sub(GRACE_US)).slot();
+        let from = to.saturating_sub(SLOTS_PER_S);
+        let round = self.seen.rounds.iter().rfind(|round| round.start < to && from < round.end)?;
+        let mean = |host, way| {
+            let known: Vec<f64> = (from.max(round.start)..to.min(round.end))
+                .filter_map(|slot| Some(self.seen.carried(round, host, way, slot)?.0))
+                .collect();
+            let mean = known.iter().sum::<f64>() / known.len().max(1) as f64;
+            BitRate::from_bps(mean as u64)
+        };
+        let rates =
+            round.by_host.keys().map(|host| (*host, mean(*host, Way::Tx), mean(*host, Way::Rx))).collect();
+        Some(RunEvent::Rates { at: now, rates })
+    }
+}
+
+/// The next turn of a track among the slots that are ripe; `None` when there is none yet.
+fn next_turn(seen: &Seen, track: &mut Track, host: HostId, way: Way, now: RunTime) -> Option<Turn> {
+    loop {
+        let round = seen.rounds.get(track.round)?;
+        let has_traffic = round.kind != StageKind::Reach
+            && round.by_host.get(&host).is_some_and(|part| !part.of(way).is_empty());
+        track.slot = track.slot.max(round.start);
+        if !has_traffic || track.slot >= round.end {
+            track.round += 1;
+            continue;
+        }
+        let end = (track.slot + 1) * SLOT_US;
+        let ripe = now.0 >= end + GRACE_US || (now.0 >= end && seen.complete(round, host, way, track.slot));
+        if !ripe {
+            return None;
+        }
+        let turn = track.watch.push(falls::slot_of(seen, round, host, way, track.slot));
+        track.slot += 1;
+        if let Some(turn) = turn {
+            track.open = matches!(turn, Turn::Opened { .. });
+            return Some(turn);
+        }
+    }
 }

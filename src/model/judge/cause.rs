@@ -1,0 +1,111 @@
+//! What was the matter with a blamed host: one cause for each of its falls, in an order of
+//! precedence, and one finding for each cause.
+//!
+//! The order is the table [`CAUSES`]: what the worker's own process did comes first, then
+//! carrier facts, then which direction died, then the tie to load; the rest is an outage.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    falls::Fall,
+    seen::Seen,
+    summary::{Basis, Direction, Finding, FindingKind, Severity},
+};
+use crate::model::fleet::{
+    host::HostId,
+    units::{BitRate, RunTime, SLOT_US},
+};
+
+pub mod link;
+pub mod load;
+pub mod process;
+pub mod way;
+
+/// The fewest healthy peers that must have seen a silence before it is blamed on a card;
+/// all of them, where there are fewer.
+pub const OBSERVERS_MIN: usize = 3;
+
+/// A rule that claims falls: the kind it claims them for, or `None`.
+type Claim = fn(&Seen, &Fall) -> Option<FindingKind>;
+
+/// Who may claim a fall, in the order of precedence.
+const CAUSES: &[Claim] = &[process::claim, link::claim, way::claim];
+
+/// The findings on one blamed host, from its own falls.
+pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
+    let mut claimed: BTreeMap<FindingKind, Vec<&Fall>> = BTreeMap::new();
+    let mut rest: Vec<&Fall> = Vec::new();
+    for fall in falls {
+        match CAUSES.iter().find_map(|claim| claim(seen, fall)) {
+            Some(kind) => claimed.entry(kind).or_default().push(fall),
+            None => rest.push(fall),
+        }
+    }
+    // A direction that died and came back, more than once and under load, is a card that
+    // dies under load in that direction: the tie to load says more.
+    if let Some(one_way) = claimed.remove(&FindingKind::OneWayDead) {
+        if load::dies_under_load(seen, host, &one_way).is_some() && one_way.len() > 1 {
+            rest.extend(one_way);
+        } else {
+            claimed.insert(FindingKind::OneWayDead, one_way);
+        }
+    }
+    let mut findings: Vec<Finding> = claimed
+        .into_iter()
+        .map(|(kind, falls)| match kind {
+            FindingKind::LinkDown | FindingKind::LinkFlap => link::finding(seen, host, &falls),
+            FindingKind::OneWayDead => way::finding(seen, host, &falls),
+            kind => process::finding(seen, host, kind, &falls),
+        })
+        .collect();
+    if !rest.is_empty() {
+        findings.push(load::finding(seen, host, &rest, healthy));
+    }
+    findings
+}
+
+/// The direction that all of these falls share.
+pub fn direction(falls: &[&Fall]) -> Direction {
+    let first = falls.first().map_or(Direction::Both, |fall| fall.direction);
+    if falls.iter().all(|fall| fall.direction == first) { first } else { Direction::Both }
+}
+
+/// The onset of the first of these falls.
+pub fn first_seen_s(falls: &[&Fall]) -> Option<f64> {
+    falls.iter().map(|fall| RunTime(fall.since * SLOT_US).as_secs_f64()).reduce(f64::min)
+}
+
+/// "2 times, 3.1 s and 2.9 s" for texts; at most three lengths are spelt out.
+pub fn times(falls: &[&Fall]) -> String {
+    let lengths: Vec<String> = falls
+        .iter()
+        .take(3)
+        .map(|fall| fall.for_s().map_or("to the end".to_owned(), |length| format!("{length:.1} s")))
+        .collect();
+    let more = if falls.len() > 3 { ", …" } else { "" };
+    let count = match falls.len() {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        n => format!("{n} times"),
+    };
+    format!("{count} ({}{more})", lengths.join(", "))
+}
+
+/// A rate for texts; "an unknown rate" where it was not measured.
+pub fn rate_text(bps: Option<f64>) -> String {
+    bps.map_or("an unknown rate".to_owned(), |bps| BitRate::from_bps(bps as u64).to_string())
+}
+
+/// A finding without numbers, for the rules to fill.
+pub fn bare(kind: FindingKind, severity: Severity, falls: &[&Fall], text: String) -> Finding {
+    Finding {
+        kind,
+        direction: None,
+        severity,
+        confirmed: None,
+        evidence: Basis::EndToEnd,
+        first_seen_s: first_seen_s(falls),
+        text,
+        numbers: BTreeMap::new(),
+    }
+}

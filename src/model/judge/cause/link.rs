@@ -1,0 +1,61 @@
+//! Falls that the host's own link facts explain: carrier lost, and not back or back.
+
+use super::super::{
+    explain,
+    falls::Fall,
+    seen::Seen,
+    summary::{Basis, Finding, FindingKind, Severity},
+};
+use crate::model::{fleet::host::HostId, record::line::LinkSeen};
+
+/// Lost carriers from which on a link that came back fails its host: once may be a hand on
+/// a cable, twice in one run is not (the contract's figures).
+const FLAPS_FAIL: u32 = 2;
+
+/// Whether the carrier was lost in a fall's window.
+pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
+    explain::carrier_lost_during(seen, fall.host, fall).then(|| kind(seen, fall.host))
+}
+
+fn kind(seen: &Seen, host: HostId) -> FindingKind {
+    match last_link(seen, host) {
+        Some(link) if link.carrier => FindingKind::LinkFlap,
+        _ => FindingKind::LinkDown,
+    }
+}
+
+fn last_link(seen: &Seen, host: HostId) -> Option<LinkSeen> {
+    seen.states.get(&host)?.iter().rev().find_map(|(_, state)| state.link)
+}
+
+/// How often the carrier was lost during the run.
+pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
+    let Some(states) = seen.states.get(&host) else { return 0 };
+    let counts: Vec<u32> = states.iter().filter_map(|(_, state)| Some(state.link?.carrier_down)).collect();
+    // A counter that fell was reset with its driver: only rises count.
+    counts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum()
+}
+
+/// The finding on a host whose carrier was lost; of falls or without any.
+pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
+    let name = seen.name(host);
+    let losses = carrier_losses(seen, host).max(1);
+    let kind = kind(seen, host);
+    let (severity, text) = match kind {
+        FindingKind::LinkFlap => (
+            if losses >= FLAPS_FAIL { Severity::Fail } else { Severity::Warn },
+            format!("the link of {name} went down and came back, {losses} times by its own carrier count; check cable, transceiver and switch port, then the driver's log"),
+        ),
+        _ => (
+            Severity::Fail,
+            format!("the link of {name} went down and did not come back; check cable, transceiver and switch port"),
+        ),
+    };
+    let mut finding = super::bare(kind, severity, falls, text);
+    finding.direction = None;
+    finding.confirmed = Some(true);
+    finding.evidence = Basis::Corroborated;
+    finding.numbers.insert("carrier_losses".to_owned(), Some(f64::from(losses)));
+    finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
+    finding
+}

@@ -1,0 +1,149 @@
+//! Findings on a host that no drop-off brought up: its contact, its ports, its interface,
+//! its own CPU.
+//!
+//! None of them accuses a card. Which of them keep a host from passing is [`not_the_card`]
+//! and [`untests`].
+
+use super::{
+    cause::{self, link},
+    measured,
+    seen::Seen,
+    summary::{Basis, Finding, FindingKind, Severity},
+};
+use crate::model::{fleet::host::HostId, record::line::ContactState};
+
+/// Share of the time in which a carrying thread was runnable but did not run, from which on
+/// the host and not its card is the limit.
+const STARVED_SHARE: f32 = 0.2;
+
+/// Share of a core from which on a carrying thread is the limit itself.
+const CPU_BOUND_SHARE: f32 = 0.97;
+
+/// Seconds of starvation that make a finding: a single one is any cron job's.
+const STARVED_S_MIN: usize = 3;
+
+/// Kinds that concern the host or its process and not its card: `inconclusive`.
+pub const fn not_the_card(kind: FindingKind) -> bool {
+    matches!(
+        kind,
+        FindingKind::WorkerLost
+            | FindingKind::WorkerFrozen
+            | FindingKind::HostRebooted
+            | FindingKind::HostLimited
+            | FindingKind::ControlLost
+            | FindingKind::Withdrawn
+    )
+}
+
+/// Kinds after which nothing that was measured counts: `not_tested`.
+pub const fn untests(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::WrongInterface | FindingKind::PortsBlocked)
+}
+
+/// These findings on a host, beyond those it `has`.
+pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let explained = |kinds: &[FindingKind]| has.iter().any(|finding| kinds.contains(&finding.kind));
+    if let Some(finding) = ports_blocked(seen, host).filter(|_| has.is_empty()) {
+        found.push(finding);
+    }
+    if let Some((shown, own)) = measured::wrong_interface(seen, host) {
+        let text = format!(
+            "{} carried {own} bytes of which only {shown} show on its interface's counters: another card carried them; name the card with --iface",
+            seen.name(host)
+        );
+        found.push(cause::bare(FindingKind::WrongInterface, Severity::Warn, &[], text));
+    }
+    if link::carrier_losses(seen, host) > 0 && !explained(&[FindingKind::LinkFlap, FindingKind::LinkDown]) {
+        found.push(link::finding(seen, host, &[]));
+    }
+    if has.is_empty() {
+        found.extend(silent_control(seen, host));
+    }
+    found.extend(host_limited(seen, host));
+    found
+}
+
+/// A host whose control connection was lost at the end while nothing else tells against it.
+fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
+    if let Some((at, _, why)) = seen.left.iter().find(|(_, who, _)| *who == host) {
+        let text = format!("the worker on {} was withdrawn ({why})", seen.name(host));
+        let mut finding = cause::bare(FindingKind::Withdrawn, Severity::Warn, &[], text);
+        finding.first_seen_s = Some(at.as_secs_f64());
+        return Some(finding);
+    }
+    let instances: Vec<_> = seen.instances(host).collect();
+    let boots: std::collections::BTreeSet<&str> =
+        instances.iter().map(|(_, joined)| joined.boot_id.as_str()).collect();
+    if instances.len() > 1 {
+        let kind = if boots.len() > 1 { FindingKind::HostRebooted } else { FindingKind::WorkerLost };
+        let text = match kind {
+            FindingKind::HostRebooted => format!("{} rebooted during the run: its boot id changed", seen.name(host)),
+            _ => format!("the worker on {} ended and was started again during the run", seen.name(host)),
+        };
+        return Some(cause::bare(kind, Severity::Warn, &[], text));
+    }
+    let (at, last) = seen.contacts.iter().rfind(|(_, contact)| contact.host == host)?;
+    let kind = match last.state {
+        ContactState::Back => return None,
+        ContactState::Closed => FindingKind::WorkerLost,
+        ContactState::Lost => FindingKind::ControlLost,
+    };
+    let text = match kind {
+        FindingKind::WorkerLost => format!("the worker on {} ended during the run ({})", seen.name(host), last.why),
+        _ => format!(
+            "control lost {} at {at} ({}) while its data flowed; judge again with its spool: nicburn judge RUN --spool FILE",
+            seen.name(host),
+            last.why
+        ),
+    };
+    let mut finding = cause::bare(kind, Severity::Warn, &[], text);
+    finding.first_seen_s = Some(at.as_secs_f64());
+    Some(finding)
+}
+
+/// A host that nobody could ever connect to, although its control works.
+fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
+    let inbound: Vec<_> =
+        seen.reach.iter().filter(|((from, to), _)| *to == host && *from != host).map(|(_, peer)| peer).collect();
+    let moved = seen
+        .flows
+        .values()
+        .any(|flow| (flow.from == host || flow.to == host) && flow.bytes() > 0);
+    let blocked = !inbound.is_empty() && inbound.iter().all(|peer| peer.tcp_us.is_none()) && !moved;
+    blocked.then(|| {
+        let why = inbound.first().map_or("", |peer| peer.why.as_str());
+        let text = format!(
+            "nobody ever reached {} on its data port ({why}) while its control works: open the worker's data ports, TCP and UDP (--data-ports A-B), between all hosts",
+            seen.name(host)
+        );
+        cause::bare(FindingKind::PortsBlocked, Severity::Warn, &[], text)
+    })
+}
+
+/// A host whose own worker was short of CPU; silent where hosts share a kernel, as in a lab.
+fn host_limited(seen: &Seen, host: HostId) -> Option<Finding> {
+    if seen.shares_kernel(host) {
+        return None;
+    }
+    let states = seen.states.get(&host)?;
+    let starved: Vec<_> = states
+        .iter()
+        .filter(|(_, state)| {
+            state.threads.is_some_and(|(used, waited)| waited >= STARVED_SHARE || used >= CPU_BOUND_SHARE)
+        })
+        .collect();
+    let (first, _) = starved.first()?;
+    (starved.len() >= STARVED_S_MIN).then(|| {
+        let text = format!(
+            "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
+            seen.name(host),
+            starved.len()
+        );
+        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
+        finding.first_seen_s = Some(first.as_secs_f64());
+        finding.evidence = Basis::Corroborated;
+        finding.numbers.insert("starved_s".to_owned(), Some(starved.len() as f64));
+        finding
+    })
+}

@@ -1,0 +1,199 @@
+//! Whose fall is it? Explains drop-offs by one host first; what is left is a path's.
+//!
+//! # Rule
+//!
+//! Greedy explain-away, after deTector's localisation: the host that lost the most distinct
+//! peers, or that has evidence of its own (lost contact, carrier, a stalled worker), takes
+//! the blame; every fall that is then fully shared with a blamed host is explained by it; repeat.
+//! A host that lost one single peer is never blamed on bytes alone: it and its peer look the
+//! same from outside, and the pair is reported as a path.
+//!
+//! # What does not belong here
+//!
+//! What was the matter with the blamed host: `cause`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    falls::Fall,
+    seen::Seen,
+};
+use crate::model::{
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOT_US},
+    },
+    record::line::ContactState,
+};
+
+/// The fewest distinct peers that must be lost for a blame on bytes alone.
+const PEERS_MIN: usize = 2;
+
+/// Share of all hosts of which own falls in one second are a shared cause and nobody's card.
+const SHARED: f64 = 0.5;
+
+/// The fewest hosts for which [`SHARED`] means anything: of three hosts, one sick card takes
+/// a third of the fleet and its partner makes it two.
+const SHARED_HOSTS_MIN: usize = 4;
+
+/// What became of the falls.
+#[derive(Clone, Debug, Default)]
+pub struct Explained {
+    /// By index into the falls: the host whose fault it is.
+    pub by: BTreeMap<usize, HostId>,
+    /// Falls that stand for themselves, by their host.
+    pub own: BTreeMap<HostId, Vec<usize>>,
+    /// Pairs that fell together, and nobody knows which; with the indices of their falls.
+    pub paths: BTreeMap<(HostId, HostId), Vec<usize>>,
+    /// Falls of many hosts at once, without a host in common.
+    pub shared: BTreeSet<usize>,
+}
+
+/// Explains every fall.
+pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
+    let mut explained = Explained::default();
+    let mut blamed: BTreeSet<HostId> = BTreeSet::new();
+    loop {
+        explain_by(falls, &blamed, &mut explained);
+        match next_blame(seen, falls, &blamed, &explained) {
+            Some(host) => {
+                blamed.insert(host);
+            }
+            None => break,
+        }
+    }
+    for (index, fall) in falls.iter().enumerate() {
+        if explained.by.contains_key(&index) {
+            continue;
+        }
+        if blamed.contains(&fall.host) {
+            explained.own.entry(fall.host).or_default().push(index);
+        } else if let Some(peer) = fall.peers.first() {
+            let pair = (fall.host.min(*peer), fall.host.max(*peer));
+            explained.paths.entry(pair).or_default().push(index);
+        }
+    }
+    set_shared_apart(seen, falls, &mut explained);
+    explained
+}
+
+/// Marks the falls whose every peer is blamed and fell at the same time.
+fn explain_by(falls: &[Fall], blamed: &BTreeSet<HostId>, explained: &mut Explained) {
+    for (index, fall) in falls.iter().enumerate() {
+        if blamed.contains(&fall.host) || explained.by.contains_key(&index) || fall.peers.is_empty() {
+            continue;
+        }
+        let at_fault = |peer: &HostId| {
+            blamed.contains(peer) && falls.iter().any(|other| other.host == *peer && other.overlaps(fall))
+        };
+        if fall.peers.iter().all(at_fault)
+            && let Some(peer) = fall.peers.first()
+        {
+            explained.by.insert(index, *peer);
+        }
+    }
+}
+
+/// The next host to blame: most evidence first, then most peers lost, then longest silence.
+fn next_blame(
+    seen: &Seen,
+    falls: &[Fall],
+    blamed: &BTreeSet<HostId>,
+    explained: &Explained,
+) -> Option<HostId> {
+    let mut scores: BTreeMap<HostId, (bool, BTreeSet<HostId>, u64)> = BTreeMap::new();
+    for (index, fall) in falls.iter().enumerate() {
+        if blamed.contains(&fall.host) || explained.by.contains_key(&index) {
+            continue;
+        }
+        let (local, peers, silent) = scores.entry(fall.host).or_default();
+        *local |= has_local_evidence(seen, fall);
+        peers.extend(fall.peers.iter().filter(|peer| !blamed.contains(peer)));
+        *silent += fall.end().min(seen.latest.slot()).saturating_sub(fall.since);
+    }
+    scores
+        .into_iter()
+        .filter(|(_, (local, peers, _))| *local || peers.len() >= PEERS_MIN)
+        .max_by_key(|(_, (local, peers, silent))| (*local, peers.len(), *silent))
+        .map(|(host, _)| host)
+}
+
+/// Whether something on the host itself, and on no peer of this fall, tells that it was this host.
+fn has_local_evidence(seen: &Seen, fall: &Fall) -> bool {
+    let local = |host: HostId| {
+        contact_lost_during(seen, host, fall) || carrier_lost_during(seen, host, fall) || stalled_during(seen, host, fall)
+    };
+    local(fall.host) && !fall.peers.iter().any(|peer| local(*peer))
+}
+
+/// How long before its onset a fall's cause may have been noted: one second of sampling.
+pub const BEFORE_US: u64 = 1_000_000;
+
+/// How long after a fall's last slot its cause may still be noted: control notices a silence
+/// after 2.5 s, and facts are sampled each second.
+pub const AFTER_US: u64 = 4_000_000;
+
+/// The window in which notes on a fall are looked for.
+pub fn window(fall: &Fall) -> (RunTime, RunTime) {
+    let from = (fall.since * SLOT_US).saturating_sub(BEFORE_US);
+    let to = fall.until.map_or(u64::MAX, |until| until * SLOT_US + AFTER_US);
+    (RunTime(from), RunTime(to))
+}
+
+/// Whether control lost the host while it was down.
+pub fn contact_lost_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
+    let (from, to) = window(fall);
+    seen.contacts.iter().any(|(at, contact)| {
+        contact.host == host && contact.state != ContactState::Back && (from..=to).contains(at)
+    })
+}
+
+/// Whether the host's own link facts show a lost carrier.
+pub fn carrier_lost_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
+    let (from, to) = window(fall);
+    let Some(states) = seen.states.get(&host) else { return false };
+    let links: Vec<_> = states.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    links.iter().any(|(at, link)| (from..=to).contains(at) && !link.carrier)
+        || links.windows(2).any(|pair| {
+            let [(_, before), (at, after)] = pair else { return false };
+            (from..=to).contains(at) && after.carrier_down > before.carrier_down
+        })
+}
+
+/// Whether the host's own worker did not run for a good part of the fall.
+pub fn stalled_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
+    let start = fall.since * SLOT_US;
+    let end = fall.until.map_or(seen.latest.0, |until| until * SLOT_US);
+    let stalled: u64 = seen
+        .stalled
+        .iter()
+        .filter(|(who, ..)| *who == host)
+        .map(|(_, from, to)| to.0.min(end).saturating_sub(from.0.max(start)))
+        .sum();
+    stalled as f64 >= STALLED_SHARE * end.saturating_sub(start) as f64
+}
+
+/// Share of a fall that the worker itself must have missed for the fall to be its own: after
+/// the process runs again, its streams still need a handshake.
+const STALLED_SHARE: f64 = 0.4;
+
+/// Own falls of at least half the fleet in one second are one shared cause.
+fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
+    if seen.hosts.len() < SHARED_HOSTS_MIN {
+        return;
+    }
+    let own: Vec<usize> = explained.own.values().flatten().copied().collect();
+    for &index in &own {
+        let onset = falls[index].since;
+        let together: BTreeSet<usize> =
+            own.iter().copied().filter(|other| falls[*other].since.abs_diff(onset) <= 10).collect();
+        let hosts: BTreeSet<HostId> = together.iter().map(|other| falls[*other].host).collect();
+        if hosts.len() as f64 > SHARED * seen.hosts.len() as f64 {
+            explained.shared.extend(together);
+        }
+    }
+    for indices in explained.own.values_mut() {
+        indices.retain(|index| !explained.shared.contains(index));
+    }
+    explained.own.retain(|_, indices| !indices.is_empty());
+}

@@ -1,0 +1,185 @@
+//! What a host carried, and within what its verdict holds: `tested` and `goodput`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    falls, robust,
+    seen::{RoundSeen, Seen, WAYS, Way},
+    summary::{Goodput, Tested},
+};
+use crate::model::{
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOTS_PER_S},
+    },
+    plan::layout::StageKind,
+};
+
+/// Share of its calibrated capacity that a host must reach to count as loaded.
+const LOADED_SHARE: f64 = 0.9;
+
+/// Slots over which the best load is taken: half a second, so that it fits a short round.
+const BEST_SLOTS: usize = 5;
+
+/// Planned load from which on a stage is meant to saturate a host.
+const SATURATES: f64 = 0.9;
+
+/// Bytes of headers on a full frame beyond what the interface's MTU counts: Ethernet's.
+const ETHERNET_HEADER_BYTES: u32 = 14;
+
+/// Share of own bytes that must show on the interface's counters.
+const SHOWN_SHARE: f64 = 0.95;
+
+/// Own bytes below which counters are not compared: other traffic and rounding weigh too much.
+const SHOWN_BYTES_MIN: u64 = 1_000_000;
+
+/// The slots of a host, one way, in stages of load.
+fn slots(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = (&RoundSeen, u64, Option<f64>)> {
+    falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load).flat_map(move |round| {
+        (round.start..round.end)
+            .map(move |slot| (round, slot, seen.carried(round, host, way, slot).map(|(bps, _)| bps)))
+    })
+}
+
+/// What it carried.
+pub fn goodput(seen: &Seen, host: HostId) -> Goodput {
+    let known = |way| slots(seen, host, way).filter_map(|(.., bps)| bps).collect::<Vec<f64>>();
+    let (tx, rx) = (known(Way::Tx), known(Way::Rx));
+    let bits = |value: Option<f64>| value.map(|bps| bps.round() as u64);
+    let stalls = WAYS.into_iter().filter_map(|way| longest_stall_s(seen, host, way)).reduce(f64::max);
+    Goodput {
+        tx_median_bps: bits(robust::median(&tx)),
+        rx_median_bps: bits(robust::median(&rx)),
+        tx_peak_bps: bits(robust::quantile(&tx, 0.95)),
+        rx_peak_bps: bits(robust::quantile(&rx, 0.95)),
+        longest_stall_s: stalls,
+    }
+}
+
+/// The longest run of planned slots in which nothing at all passed.
+fn longest_stall_s(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
+    let (mut longest, mut run, mut any) = (0u64, 0u64, false);
+    for (.., bps) in slots(seen, host, way) {
+        let Some(bps) = bps else { continue };
+        any = true;
+        run = if bps == 0.0 { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    any.then(|| longest as f64 / SLOTS_PER_S as f64)
+}
+
+/// Within what its verdict holds; flows to `excused` hosts count as not planned.
+pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
+    let bytes = |way| {
+        let own = seen.flows.values().filter(|flow| match way {
+            Way::Tx => flow.from == host,
+            Way::Rx => flow.to == host,
+        });
+        let counted: Vec<u64> =
+            own.filter(|flow| flow.slots.iter().any(Option::is_some)).map(super::seen::FlowSeen::bytes).collect();
+        (!counted.is_empty()).then(|| counted.iter().sum())
+    };
+    let streams = seen.rounds.iter().filter(|round| round.kind == StageKind::Load).filter_map(|round| {
+        let part = round.by_host.get(&host)?;
+        Some((part.tx.len() + part.rx.len()) as u32 * u32::from(round.streams))
+    });
+    let mtu = seen.hosts.get(host.index()).and_then(|host| host.nic.mtu);
+    let sent = bytes(Way::Tx).is_some_and(|bytes: u64| bytes > 0);
+    Tested {
+        rate_tx_max_bps: best_bps(seen, host, Way::Tx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
+        rate_rx_max_bps: best_bps(seen, host, Way::Rx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
+        packet_rate_max_pps: packet_rate_max(seen, host),
+        frame_size_max_bytes: mtu.filter(|_| sent).map(|mtu| mtu + ETHERNET_HEADER_BYTES),
+        streams_max: streams.max(),
+        bytes_tx: bytes(Way::Tx),
+        bytes_rx: bytes(Way::Rx),
+        verified_bytes: Some(0),
+        planned_share: planned_share(seen, host, excused),
+    }
+}
+
+/// The best mean over so many measured slots in a row, within a round.
+fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
+    let mut best = None;
+    for round in falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load) {
+        let carried: Vec<Option<f64>> =
+            (round.start..round.end).map(|slot| seen.carried(round, host, way, slot).map(|(bps, _)| bps)).collect();
+        for window in carried.windows(length.min(carried.len()).max(1)) {
+            let sum: Option<f64> = window.iter().copied().sum();
+            let mean = sum.map(|sum| sum / window.len() as f64);
+            best = match (best, mean) {
+                (Some(a), Some(b)) => Some(f64::max(a, b)),
+                (a, b) => a.or(b),
+            };
+        }
+    }
+    best
+}
+
+/// The share of a host's planned slots, both ways, that were measured.
+fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<f64> {
+    let (mut planned, mut measured) = (0u64, 0u64);
+    for flow in seen.flows.values().filter(|flow| flow.from == host || flow.to == host) {
+        if excused.contains(&flow.peer_of(host)) || seen.rounds[flow.round].kind != StageKind::Load {
+            continue;
+        }
+        planned += flow.slots.len() as u64;
+        measured += flow.slots.iter().flatten().count() as u64;
+    }
+    (planned > 0).then(|| measured as f64 / planned as f64)
+}
+
+/// The highest packet rate of the interface over a second, the larger direction.
+fn packet_rate_max(seen: &Seen, host: HostId) -> Option<u64> {
+    let links: Vec<_> =
+        seen.states.get(&host)?.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    links
+        .windows(2)
+        .filter_map(|pair| {
+            let ((from, a), (to, b)) = (pair[0], pair[1]);
+            let seconds = to.since(from).as_secs_f64();
+            let packets = b.rx_packets.checked_sub(a.rx_packets)?.max(b.tx_packets.checked_sub(a.tx_packets)?);
+            (seconds > 0.5).then(|| (packets as f64 / seconds).round() as u64)
+        })
+        .max()
+}
+
+/// Where a stage that was to saturate the host did not: what it reached and its capacity,
+/// in bits per second, of the worse direction.
+pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
+    WAYS.into_iter()
+        .filter(|way| {
+            falls::loaded_rounds(seen, host, *way).any(|round| {
+                round.kind == StageKind::Load
+                    && !round.paced
+                    && round.by_host.get(&host).is_some_and(|part| part.load(*way) >= SATURATES)
+            })
+        })
+        .filter_map(|way| Some((best_bps(seen, host, way, BEST_SLOTS)?, seen.capacity(host, way)?)))
+        .filter(|(best, capacity)| *best < LOADED_SHARE * capacity)
+        .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
+}
+
+/// Where own bytes did not show on the interface's own counters: shown and own, in bytes.
+pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
+    let links: Vec<_> =
+        seen.states.get(&host)?.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    let ((from, first), (to, last)) = (links.first()?, links.last()?);
+    let shown = last.rx_bytes.checked_sub(first.rx_bytes)?;
+    let own: u64 = seen
+        .flows
+        .values()
+        .filter(|flow| flow.to == host)
+        .map(|flow| {
+            let start = seen.rounds[flow.round].start;
+            // Whole slots between the two readings, so that no byte counts that was not yet or
+            // no longer read from the interface.
+            (start..)
+                .zip(&flow.slots)
+                .filter(|(slot, _)| RunTime::of_slot(*slot) >= *from && RunTime::of_slot(slot + 1) <= *to)
+                .filter_map(|(_, bytes)| *bytes)
+                .sum::<u64>()
+        })
+        .sum();
+    (own >= SHOWN_BYTES_MIN && (shown as f64) < SHOWN_SHARE * own as f64).then_some((shown, own))
+}

@@ -1,0 +1,67 @@
+//! Numbers that a few outliers cannot move: medians, quantiles, a one-sided spread.
+//!
+//! Knows numbers only; what they measure is the caller's.
+
+/// Scales a median absolute deviation to the standard deviation of a normal distribution
+/// with that spread: 1 / Φ⁻¹(3/4).
+const MAD_TO_SIGMA: f64 = 1.4826;
+
+/// The `q` quantile (0 to 1) by the nearest rank; `None` of nothing.
+///
+/// # Panics
+///
+/// If a sample is NaN: that is a bug where it was measured.
+pub fn quantile(samples: &[f64], q: f64) -> Option<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("samples are numbers"));
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[(last as f64 * q.clamp(0.0, 1.0)).round() as usize])
+}
+
+/// The median; of an even count the mean of the middle two. `None` of nothing.
+pub fn median(samples: &[f64]) -> Option<f64> {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(|a, b| a.partial_cmp(b).expect("samples are numbers"));
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// The standard deviation of the undisturbed part: from the samples at or above the median
+/// alone, because faults only push throughput down.
+///
+/// Never less than `floor`; `floor` itself of fewer than two samples above the median.
+pub fn sigma_above(samples: &[f64], floor: f64) -> f64 {
+    let Some(center) = median(samples) else { return floor };
+    let above: Vec<f64> = samples.iter().filter(|x| **x >= center).map(|x| x - center).collect();
+    match median(&above) {
+        Some(spread) if above.len() >= 2 => (spread * MAD_TO_SIGMA).max(floor),
+        _ => floor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_and_medians_of_small_sets() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(quantile(&[5.0], 0.95), Some(5.0));
+        let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
+        assert_eq!(quantile(&hundred, 0.95), Some(95.0));
+    }
+
+    #[test]
+    fn a_spread_is_not_widened_by_what_fell() {
+        let healthy = [0.99, 1.0, 1.01, 1.0, 1.0, 1.02, 0.98];
+        let mut faulty = healthy.to_vec();
+        faulty.extend([0.1, 0.2]);
+        assert!(sigma_above(&faulty, 0.001) < 0.05);
+    }
+}

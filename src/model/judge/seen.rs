@@ -1,0 +1,378 @@
+//! The record laid out for judging: hosts, rounds, and bytes on the grid of slots.
+//!
+//! One fold for both uses: `judge` feeds the whole record, the live view feeds lines as
+//! they come. Nothing is judged here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    fleet::{
+        host::{Host, HostId},
+        units::{BitRate, RunTime, SLOT_US},
+    },
+    plan::{
+        dose::{Pattern, Rate, Ways},
+        layout::{FlowId, StageKind},
+        schedule::{self, Capacities},
+    },
+    record::line::{
+        Body, Contact, Ended, HostSeen, Joined, Line, ReachPeer, Samples, StageBegun, StreamSeen, TcpFlow,
+    },
+};
+
+/// Everything seen so far.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Hosts by number.
+    pub hosts: Vec<Host>,
+    /// Rounds in the order of their beginning.
+    pub rounds: Vec<RoundSeen>,
+    /// Flows by number.
+    pub flows: BTreeMap<FlowId, FlowSeen>,
+    /// Worker instances in the order of their coming.
+    pub joined: Vec<(RunTime, Joined)>,
+    /// What became of control connections.
+    pub contacts: Vec<(RunTime, Contact)>,
+    /// Workers that left by their own will.
+    pub left: Vec<(RunTime, HostId, String)>,
+    /// What happened to streams, with the host whose worker saw it.
+    pub streams: Vec<(HostId, StreamSeen)>,
+    /// Windows in which a worker itself did not run.
+    pub stalled: Vec<(HostId, RunTime, RunTime)>,
+    /// The state of hosts, second by second.
+    pub states: BTreeMap<HostId, Vec<(RunTime, HostSeen)>>,
+    /// What reach came to, by observer and target.
+    pub reach: BTreeMap<(HostId, HostId), ReachPeer>,
+    /// Keyed probes: when, flow, sent, answered, as the source counted.
+    pub asked: Vec<(RunTime, FlowId, u32, u32)>,
+    /// Keyed probes: when, flow, arrived, as the sink counted.
+    pub heard: Vec<(RunTime, FlowId, u32)>,
+    /// State of sources' connections: when, flow.
+    pub tcp: Vec<(RunTime, FlowId, TcpFlow)>,
+    /// What calibration came to.
+    pub capacities: Capacities,
+    /// Hosts that did not take part in a stage, by the stage's place.
+    pub not_ready: BTreeMap<u16, BTreeSet<HostId>>,
+    /// Windows in which the coordinator itself was held up: since, until, how.
+    pub impaired: Vec<(RunTime, RunTime, String)>,
+    /// How the run ended, where its last line is there.
+    pub ended: Option<(RunTime, Ended, Option<String>)>,
+    /// The latest moment of any line.
+    pub latest: RunTime,
+    host_of_instance: BTreeMap<u16, HostId>,
+}
+
+/// A round, as it was run.
+#[derive(Clone, Debug)]
+pub struct RoundSeen {
+    /// Its stage's place.
+    pub stage: u16,
+    /// Its stage's name.
+    pub stage_name: String,
+    /// What the stage was for.
+    pub kind: StageKind,
+    /// Its place within the stage.
+    pub number: usize,
+    /// Who sent to whom.
+    pub pattern: Pattern,
+    /// One way or both.
+    pub ways: Ways,
+    /// Whether its flows were paced.
+    pub paced: bool,
+    /// First slot.
+    pub start: u64,
+    /// First slot after.
+    pub end: u64,
+    /// Flows that each host sends and receives.
+    pub by_host: BTreeMap<HostId, HostFlows>,
+    /// Streams of each flow.
+    pub streams: u16,
+}
+
+/// A host's part in a round.
+#[derive(Clone, Debug, Default)]
+pub struct HostFlows {
+    /// Flows it sends.
+    pub tx: Vec<FlowId>,
+    /// Flows it receives.
+    pub rx: Vec<FlowId>,
+    /// The share of its capacity that it is to send.
+    pub tx_load: f64,
+    /// The share of its capacity that it is to receive.
+    pub rx_load: f64,
+}
+
+/// A flow, as its receiver counted it.
+#[derive(Clone, Debug)]
+pub struct FlowSeen {
+    /// Who sent.
+    pub from: HostId,
+    /// Who received.
+    pub to: HostId,
+    /// The round, as an index into [`Seen::rounds`].
+    pub round: usize,
+    /// The rate it was paced to.
+    pub rate: Option<BitRate>,
+    /// Bytes by slot from the round's start; `None` was not measured.
+    pub slots: Vec<Option<u64>>,
+    /// Bytes in slots after the round's end.
+    pub tail: u64,
+}
+
+impl FlowSeen {
+    /// The other end, from the view of `host`.
+    pub fn peer_of(&self, host: HostId) -> HostId {
+        if self.from == host { self.to } else { self.from }
+    }
+
+    /// All bytes that were counted.
+    pub fn bytes(&self) -> u64 {
+        self.slots.iter().flatten().sum::<u64>() + self.tail
+    }
+}
+
+/// Which way, without the "both" of a verdict.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Way {
+    /// Sending.
+    Tx,
+    /// Receiving.
+    Rx,
+}
+
+/// Both ways, for loops.
+pub const WAYS: [Way; 2] = [Way::Tx, Way::Rx];
+
+impl HostFlows {
+    /// The flows of one direction.
+    pub fn of(&self, way: Way) -> &[FlowId] {
+        match way {
+            Way::Tx => &self.tx,
+            Way::Rx => &self.rx,
+        }
+    }
+
+    /// The planned load of one direction.
+    pub const fn load(&self, way: Way) -> f64 {
+        match way {
+            Way::Tx => self.tx_load,
+            Way::Rx => self.rx_load,
+        }
+    }
+}
+
+impl Seen {
+    /// All of a record.
+    pub fn of(record: &crate::model::record::book::Record) -> Self {
+        let mut seen = Self { hosts: record.opened.hosts.clone(), ..Self::default() };
+        // Instances and stages first: workers' lines name both, and their own order within a
+        // record tells nothing of when they happened.
+        for line in record.lines.iter().filter(|line| line.i == 0) {
+            seen.take(line);
+        }
+        for line in record.lines.iter().filter(|line| line.i != 0) {
+            seen.take(line);
+        }
+        seen.streams.sort_by_key(|(_, stream)| stream.at);
+        seen.stalled.sort_by_key(|(_, from, _)| *from);
+        seen
+    }
+
+    /// Takes one line.
+    pub fn take(&mut self, line: &Line) {
+        self.latest = self.latest.max(line.t);
+        let by = self.host_of_instance.get(&line.i).copied();
+        match (&line.body, by) {
+            (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
+            (Body::Joined(joined), _) => {
+                self.host_of_instance.insert(joined.instance, joined.host);
+                self.joined.push((line.t, (**joined).clone()));
+            }
+            (Body::Contact(contact), _) => self.contacts.push((line.t, contact.clone())),
+            (Body::Stage(begun), _) => self.stage_begins(begun),
+            (Body::NotReady { stage, hosts, .. }, _) => {
+                self.not_ready.entry(*stage).or_default().extend(hosts);
+            }
+            (Body::Capacity { hosts }, _) => self.capacities.clone_from(hosts),
+            (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
+            (Body::Impaired { since, why }, _) => self.impaired.push((*since, line.t, why.clone())),
+            (Body::Closed { ended, why }, _) => self.ended = Some((line.t, *ended, why.clone())),
+            (Body::Samples(samples), Some(host)) => self.sampled(host, line.t, samples),
+            (Body::Stream(stream), Some(host)) => self.streams.push((host, stream.clone())),
+            (Body::Tcp(tcp), Some(_)) => {
+                self.tcp.extend(tcp.flows.iter().map(|(flow, seen)| (line.t, *flow, *seen)));
+            }
+            (Body::Host(state), Some(host)) => {
+                self.states.entry(host).or_default().push((line.t, (**state).clone()));
+            }
+            (Body::Reach(reach), Some(host)) => {
+                for (peer, seen) in &reach.peers {
+                    self.reach.insert((host, *peer), seen.clone());
+                }
+            }
+            (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
+            // A line of an instance that never joined, or a source's own count: no evidence.
+            _ => {}
+        }
+    }
+
+    fn stage_begins(&mut self, begun: &StageBegun) {
+        for (number, planned) in begun.stage.rounds.iter().enumerate() {
+            let start = (begun.at.0 + planned.offset_us).div_ceil(SLOT_US);
+            let end = (begun.at.0 + planned.end_us()) / SLOT_US;
+            let load = schedule::planned_load(planned);
+            let mut by_host: BTreeMap<HostId, HostFlows> = BTreeMap::new();
+            for flow in &planned.flows {
+                by_host.entry(flow.from).or_default().tx.push(flow.flow);
+                by_host.entry(flow.to).or_default().rx.push(flow.flow);
+                self.flows.insert(
+                    flow.flow,
+                    FlowSeen {
+                        from: flow.from,
+                        to: flow.to,
+                        round: self.rounds.len(),
+                        rate: begun.rates.get(&flow.flow).copied(),
+                        slots: vec![None; end.saturating_sub(start) as usize],
+                        tail: 0,
+                    },
+                );
+            }
+            for (host, (tx, rx)) in load {
+                let part = by_host.entry(host).or_default();
+                (part.tx_load, part.rx_load) = (tx, rx);
+            }
+            self.rounds.push(RoundSeen {
+                stage: begun.stage.index,
+                stage_name: begun.stage.name.clone(),
+                kind: begun.stage.kind,
+                number,
+                pattern: planned.dose.pattern,
+                ways: planned.dose.ways,
+                paced: planned.dose.rate != Rate::Unpaced,
+                start,
+                end,
+                by_host,
+                streams: planned.dose.streams,
+            });
+        }
+    }
+
+    fn sampled(&mut self, by: HostId, at: RunTime, samples: &Samples) {
+        for (flow, counts) in &samples.rx {
+            let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
+            let start = self.rounds[seen.round].start;
+            for (slot, count) in (samples.s..).zip(counts) {
+                let index = slot.checked_sub(start).map(|index| index as usize);
+                match index.and_then(|index| seen.slots.get_mut(index)) {
+                    Some(place) => *place = *count,
+                    None => seen.tail += count.unwrap_or(0),
+                }
+            }
+        }
+        let own = |flow: &FlowId, sink: bool| {
+            self.flows.get(flow).is_some_and(|seen| by == if sink { seen.to } else { seen.from })
+        };
+        for (flow, (sent, answered)) in samples.asked.iter().filter(|(flow, _)| own(flow, false)) {
+            self.asked.push((at, *flow, *sent, *answered));
+        }
+        for (flow, arrived) in samples.heard.iter().filter(|(flow, _)| own(flow, true)) {
+            self.heard.push((at, *flow, *arrived));
+        }
+    }
+
+    /// What a host carried one way in a slot of a round: bits per second, and the share of
+    /// its flows that this is known of. `None` when no flow of that way was measured.
+    pub fn carried(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<(f64, f64)> {
+        let index = slot.checked_sub(round.start)? as usize;
+        let (mut bytes, mut known, mut all) = (0, 0u32, 0u32);
+        for flow in self.active(round, host, way) {
+            all += 1;
+            if let Some(count) = flow.slots.get(index).copied().flatten() {
+                bytes += count;
+                known += 1;
+            }
+        }
+        let bps = bytes as f64 * 8e6 / SLOT_US as f64;
+        (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
+    }
+
+    /// The flows of a host, one way, both of whose ends took part in the stage.
+    pub fn active<'a>(
+        &'a self,
+        round: &'a RoundSeen,
+        host: HostId,
+        way: Way,
+    ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
+        let absent = self.not_ready.get(&round.stage);
+        let took_part = move |host: HostId| absent.is_none_or(|absent| !absent.contains(&host));
+        round
+            .by_host
+            .get(&host)
+            .map_or(&[][..], |part| part.of(way))
+            .iter()
+            .filter_map(|flow| self.flows.get(flow))
+            .filter(move |flow| took_part(flow.from) && took_part(flow.to))
+    }
+
+    /// Whether every flow of that way has its count for a slot.
+    pub fn complete(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> bool {
+        self.carried(round, host, way, slot).is_some_and(|(_, known)| known >= 1.0)
+    }
+
+    /// The capacity of a host one way: as calibrated, else the fleet's median.
+    pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
+        let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
+            Way::Tx => *tx,
+            Way::Rx => *rx,
+        };
+        let own = self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64);
+        let all: Vec<f64> =
+            self.capacities.values().filter_map(pick).map(|rate| rate.bps() as f64).collect();
+        let fleet = super::robust::median(&all);
+        match (own, fleet) {
+            // A card that died while it was calibrated has no level of its own.
+            (Some(own), Some(fleet)) if own < fleet * CAPACITY_CREDIBLE => Some(fleet),
+            (Some(own), _) => Some(own),
+            (None, fleet) => fleet,
+        }
+    }
+
+    /// What a host is to carry one way in a round, in bits per second; `None` where no
+    /// capacity is known.
+    pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way) -> Option<f64> {
+        let part = round.by_host.get(&host)?;
+        let rates: Option<Vec<f64>> =
+            self.active(round, host, way).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
+        match rates {
+            Some(rates) if round.paced => Some(rates.iter().sum()),
+            _ => Some(self.capacity(host, way)? * part.load(way)),
+        }
+    }
+
+    /// The hosts that `host` exchanged data with, one way, in a round.
+    pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way) -> BTreeSet<HostId> {
+        self.active(round, host, way).map(|flow| flow.peer_of(host)).collect()
+    }
+
+    /// The instance of a host that ran at `at`, and its boot id.
+    pub fn instances(&self, host: HostId) -> impl Iterator<Item = &(RunTime, Joined)> {
+        self.joined.iter().filter(move |(_, joined)| joined.host == host)
+    }
+
+    /// Whether other hosts share this host's kernel, as in a lab: machine-wide facts then
+    /// say nothing of one host.
+    pub fn shares_kernel(&self, host: HostId) -> bool {
+        let boot = self.instances(host).last().map(|(_, joined)| &joined.boot_id);
+        self.joined.iter().any(|(_, other)| other.host != host && Some(&other.boot_id) == boot)
+    }
+
+    /// The name of a host, for texts.
+    pub fn name(&self, host: HostId) -> &str {
+        self.hosts.get(host.index()).map_or("?", |host| host.name.as_str())
+    }
+}
+
+/// Below this share of the fleet's median, a calibrated capacity is taken for the death of
+/// the card during calibration and not for its level: a factor of five is beyond any mix of
+/// healthy cards of one class, and only sets what a later fall is measured against.
+const CAPACITY_CREDIBLE: f64 = 0.2;
