@@ -68,7 +68,7 @@ fn longest_stall_s(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
     any.then(|| longest as f64 / SLOTS_PER_S as f64)
 }
 
-/// Within what its verdict holds; flows to `excused` hosts count as not planned.
+/// Within what its verdict holds; what `excused` hosts kept from being measured counts as not planned.
 pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     let bytes = |way| {
         let own = seen.flows.values().filter(|flow| match way {
@@ -120,11 +120,12 @@ fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
 fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<f64> {
     let (mut planned, mut measured) = (0u64, 0u64);
     for flow in seen.flows.values().filter(|flow| flow.from == host || flow.to == host) {
-        if excused.contains(&flow.peer_of(host)) || seen.rounds[flow.round].kind != StageKind::Load {
+        if seen.rounds[flow.round].kind != StageKind::Load {
             continue;
         }
-        planned += flow.slots.len() as u64;
-        measured += flow.slots.iter().flatten().count() as u64;
+        let known = flow.slots.iter().flatten().count() as u64;
+        measured += known;
+        planned += if excused.contains(&flow.peer_of(host)) { known } else { flow.slots.len() as u64 };
     }
     (planned > 0).then(|| measured as f64 / planned as f64)
 }

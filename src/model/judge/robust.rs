@@ -4,7 +4,7 @@
 
 /// Scales a median absolute deviation to the standard deviation of a normal distribution
 /// with that spread: 1 / Φ⁻¹(3/4).
-const MAD_TO_SIGMA: f64 = 1.4826;
+pub const MAD_TO_SIGMA: f64 = 1.4826;
 
 /// The `q` quantile (0 to 1) by the nearest rank; `None` of nothing.
 ///

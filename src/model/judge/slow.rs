@@ -152,8 +152,7 @@ fn steady_bps(slots: &[Option<u64>]) -> Option<f64> {
 }
 
 fn explain_away(mut alive: Vec<Sample>, seen: &Seen) -> Vec<Slow> {
-    let xs: Vec<f64> = alive.iter().map(|sample| sample.x).collect();
-    let sigma = robust::sigma_above(&xs, SIGMA_MIN);
+    let sigma = scatter(&alive, seen);
     let limit = (1.0 - DEFICIT).ln();
     let mut found: Vec<Slow> = Vec::new();
     loop {
@@ -169,6 +168,23 @@ fn explain_away(mut alive: Vec<Sample>, seen: &Seen) -> Vec<Slow> {
         alive.retain(|sample| !touches(sample, slow.host, slow.way));
         found.push(slow);
     }
+}
+
+/// The scatter of undisturbed flows. In a small fleet half of the flows touch the sick host
+/// and no quantile is clean; there it is told from repeats of the same ordered pair.
+fn scatter(samples: &[Sample], seen: &Seen) -> f64 {
+    if seen.hosts.len() > SMALL_FLEET {
+        let xs: Vec<f64> = samples.iter().map(|sample| sample.x).collect();
+        return robust::sigma_above(&xs, SIGMA_MIN);
+    }
+    let mut pairs: BTreeMap<(HostId, HostId), Vec<f64>> = BTreeMap::new();
+    for sample in samples {
+        pairs.entry((sample.from, sample.to)).or_default().push(sample.x);
+    }
+    let steps: Vec<f64> =
+        pairs.values().flat_map(|xs| xs.windows(2).map(|two| (two[0] - two[1]).abs())).collect();
+    let sigma = robust::median(&steps).map_or(SIGMA_MIN, |step| robust::MAD_TO_SIGMA * step / std::f64::consts::SQRT_2);
+    sigma.max(SIGMA_MIN)
 }
 
 fn touches(sample: &Sample, host: HostId, way: Way) -> bool {

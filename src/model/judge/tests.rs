@@ -107,7 +107,14 @@ fn a_sender_that_resets_its_streams_for_lack_of_consent_was_not_killed() {
 fn a_lost_carrier_outranks_what_follows_from_it() {
     let down = LinkSeen { up: true, carrier: false, carrier_down: 1, ..LinkSeen::default() };
     let up = LinkSeen { carrier: true, carrier_down: 2, ..down };
-    let flap = Story::storm(8, 200).dead(6, 20, 50).dead(6, 65, 95).link(6, 30, down).link(6, 190, up);
+    let again = LinkSeen { carrier_down: 2, ..down };
+    let flap = Story::storm(8, 200)
+        .dead(6, 20, 50)
+        .dead(6, 65, 95)
+        .link(6, 30, down)
+        .link(6, 55, LinkSeen { carrier: true, ..down })
+        .link(6, 70, again)
+        .link(6, 190, up);
     let summary = judge(&flap.record());
     only_fails(&summary, 6);
     assert_eq!(kinds(&summary, 6), [FindingKind::LinkFlap]);

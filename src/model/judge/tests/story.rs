@@ -145,10 +145,14 @@ impl Story {
         self
     }
 
-    /// A host's link facts at a slot; before that its carrier was up.
+    /// A host's link facts at a slot; at the story's start its carrier was up.
     pub fn link(mut self, host: usize, slot: u64, link: LinkSeen) -> Self {
+        let first = !self.extra.iter().any(|(who, at, _)| *who == host && *at == 0);
         let up = LinkSeen { up: true, carrier: true, ..LinkSeen::default() };
-        for (slot, link) in [(0, up), (slot, link)] {
+        for (slot, link) in first.then_some((0, up)).into_iter().chain([(slot, link)]) {
+            // Counts on the interface run ahead of what flows carry, as headers make them.
+            let rx_bytes = slot * 2_000_000;
+            let link = LinkSeen { rx_bytes, ..link };
             self.extra.push((host, slot, Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() }))));
         }
         self
