@@ -1,23 +1,240 @@
-//! stub of the agreed interface
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
+//! Lays a scenario out for a fleet and a seed: rounds with their moments, rates, loads.
+//!
+//! Deterministic: the same scenario, hosts and seed give the same plan. Which places send
+//! to which is `pattern`'s work.
+
 use std::collections::BTreeMap;
-use super::{draft::Faults, layout::{FlowId, Plan, PlannedRound, PlannedStage}, scenario::Scenario};
-use crate::model::fleet::{host::{Host, HostId}, units::BitRate};
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+    draft::{Fault, Faults},
+    layout::{FlowId, Plan, PlannedFlow, PlannedRound, PlannedStage, StageKind},
+    pattern,
+    scenario::{Scenario, Stage},
+};
+use crate::model::fleet::{
+    host::{Host, HostId},
+    units::BitRate,
+};
+
+/// By host: what calibration measured, to send and to receive.
 pub type Capacities = BTreeMap<HostId, (Option<BitRate>, Option<BitRate>)>;
+
+/// Rounds that a stage of pairs has at least: of three, localisation accuses healthy hosts;
+/// of five, it did not in simulations (see `judge::slow`).
+const PAIR_ROUNDS_MIN: usize = 5;
+
+/// Time in which every pair connects and echoes once.
+const REACH_US: u64 = 2_000_000;
+
+/// Length of a round of calibration: six slots, of which four lie behind slow start.
+const CALIBRATE_US: u64 = 600_000;
+
+/// Pause between rounds of calibration.
+const CALIBRATE_GAP_US: u64 = 100_000;
+
+/// Circle rounds of calibration for an even fleet: each host sends and receives with two
+/// different partners, so that one sick partner does not set its capacity.
+const CALIBRATE_ROUNDS: usize = 2;
+
 /// Lays a scenario out: `reach`, `calibrate`, then its stages.
-pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faults> { todo!() }
-/// The rate of every paced flow of a stage, from measured capacities; a rate above what its ends can carry is a fault.
-pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<FlowId, BitRate>, Faults> { todo!() }
-/// The load that a round plans for each host, to send and to receive, as shares of its capacity
-/// in that direction (fair shares at both ends; unequal capacities unknown count as equal).
+///
+/// # Errors
+///
+/// If the fleet is too small for a pattern.
+pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faults> {
+    super::draft::check_fleet(&scenario.name, scenario, hosts.len())?;
+    let mut layout = Layout { hosts, draw: ChaCha8Rng::seed_from_u64(seed), next_flow: 1, stages: Vec::new() };
+    layout.reach();
+    layout.calibrate();
+    for stage in &scenario.stages {
+        layout.stage(stage);
+    }
+    Ok(Plan { seed, stages: layout.stages })
+}
+
+/// A plan in the making.
+struct Layout<'a> {
+    hosts: &'a [Host],
+    draw: ChaCha8Rng,
+    next_flow: FlowId,
+    stages: Vec<PlannedStage>,
+}
+
+impl Layout<'_> {
+    fn reach(&mut self) {
+        let round = PlannedRound {
+            offset_us: 0,
+            for_us: REACH_US,
+            dose: unpaced(Pattern::Storm, Ways::BothWays, 1),
+            flows: Vec::new(),
+        };
+        self.push("reach", StageKind::Reach, vec![round]);
+    }
+
+    fn calibrate(&mut self) {
+        let dose = unpaced(Pattern::Pairs, Ways::OneWay, 2);
+        let order = self.order();
+        let all = self.matrices(&dose, &order);
+        let circle = all.len() / 2;
+        let wanted = (CALIBRATE_ROUNDS + self.hosts.len() % 2).min(circle);
+        let chosen = (0..wanted).chain(circle..circle + wanted).map(|index| all[index].clone());
+        let mut rounds = Vec::new();
+        for flows in chosen.collect::<Vec<_>>() {
+            self.append(&mut rounds, &dose, flows, CALIBRATE_US, CALIBRATE_GAP_US);
+        }
+        self.push("calibrate", StageKind::Calibrate, rounds);
+    }
+
+    fn stage(&mut self, stage: &Stage) {
+        let mut rounds = Vec::new();
+        for dose in &stage.steps {
+            for _ in 0..repeats(stage, dose, self.hosts.len()) {
+                let order = self.order();
+                for flows in self.matrices(dose, &order) {
+                    self.append(&mut rounds, dose, flows, stage.for_us, stage.gap_us);
+                }
+            }
+        }
+        self.push(&stage.name, StageKind::Load, rounds);
+    }
+
+    /// A fresh order of the hosts: which host takes which place.
+    fn order(&mut self) -> Vec<HostId> {
+        let mut order: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
+        for last in (1..order.len()).rev() {
+            order.swap(last, self.draw.random_range(0..=last));
+        }
+        order
+    }
+
+    fn matrices(&self, dose: &Dose, order: &[HostId]) -> Vec<Vec<(HostId, HostId)>> {
+        let racks: Vec<Option<&str>> =
+            order.iter().map(|id| self.hosts.get(id.index())?.rack.as_deref()).collect();
+        pattern::rounds(dose.pattern, dose.ways, order.len(), &racks)
+            .into_iter()
+            .map(|flows| flows.into_iter().map(|(from, to)| (order[from], order[to])).collect())
+            .collect()
+    }
+
+    fn append(
+        &mut self,
+        rounds: &mut Vec<PlannedRound>,
+        dose: &Dose,
+        flows: Vec<(HostId, HostId)>,
+        for_us: u64,
+        gap_us: u64,
+    ) {
+        let offset_us = rounds.last().map_or(0, |round: &PlannedRound| round.end_us() + gap_us);
+        let first = self.next_flow;
+        let flows: Vec<PlannedFlow> =
+            (first..).zip(flows).map(|(flow, (from, to))| PlannedFlow { flow, from, to }).collect();
+        self.next_flow += flows.len() as FlowId;
+        rounds.push(PlannedRound { offset_us, for_us, dose: dose.clone(), flows });
+    }
+
+    fn push(&mut self, name: &str, kind: StageKind, rounds: Vec<PlannedRound>) {
+        let index = self.stages.len() as u16;
+        self.stages.push(PlannedStage { index, name: name.to_owned(), kind, rounds });
+    }
+}
+
+fn unpaced(pattern: Pattern, ways: Ways, streams: u16) -> Dose {
+    let (layout, receive) = (BufferLayout::default(), ReceiveMode::default());
+    Dose { pattern, ways, rate: Rate::Unpaced, streams, layout, receive }
+}
+
+/// How often a stage runs a pattern: as written, and pairs at least five rounds.
+fn repeats(stage: &Stage, dose: &Dose, n: usize) -> usize {
+    let written = usize::from(stage.repeat);
+    match dose.pattern {
+        Pattern::Pairs => written.max(PAIR_ROUNDS_MIN.div_ceil(n - 1 + n % 2)),
+        _ => written,
+    }
+}
+
+/// Flows that each host of a round sends and receives.
+fn degrees(round: &PlannedRound) -> (BTreeMap<HostId, u32>, BTreeMap<HostId, u32>) {
+    let (mut out, mut into) = (BTreeMap::new(), BTreeMap::new());
+    for flow in &round.flows {
+        *out.entry(flow.from).or_insert(0) += 1;
+        *into.entry(flow.to).or_insert(0) += 1;
+    }
+    (out, into)
+}
+
+/// The load that a round plans for each host, to send and to receive, as shares of its
+/// capacity in that direction; unequal capacities count as equal.
 pub fn planned_load(round: &PlannedRound) -> BTreeMap<HostId, (f64, f64)> {
-    let (mut out, mut into): (BTreeMap<HostId, u32>, BTreeMap<HostId, u32>) = Default::default();
-    for f in &round.flows { *out.entry(f.from).or_default() += 1; *into.entry(f.to).or_default() += 1; }
+    let (out, into) = degrees(round);
     let mut load: BTreeMap<HostId, (f64, f64)> = BTreeMap::new();
-    for f in &round.flows {
-        let share = (1.0 / f64::from(out[&f.from])).min(1.0 / f64::from(into[&f.to]));
-        load.entry(f.from).or_default().0 += share;
-        load.entry(f.to).or_default().1 += share;
+    for flow in &round.flows {
+        let share = (1.0 / f64::from(out[&flow.from])).min(1.0 / f64::from(into[&flow.to]));
+        load.entry(flow.from).or_default().0 += share;
+        load.entry(flow.to).or_default().1 += share;
     }
     load
 }
+
+/// The rate of every paced flow of a stage, from measured capacities.
+///
+/// # Errors
+///
+/// If a rate in bits per second is above the fair share of the lesser of the flow's ends.
+pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<FlowId, BitRate>, Faults> {
+    let mut rates = BTreeMap::new();
+    let mut faults = Vec::new();
+    let typical = typical(capacities);
+    for round in &stage.rounds {
+        let (out, into) = degrees(round);
+        for flow in &round.flows {
+            let of = |host: &HostId| capacities.get(host).copied().unwrap_or_default();
+            let tx = of(&flow.from).0.or(of(&flow.to).1).or(typical);
+            let rx = of(&flow.to).1.or(of(&flow.from).0).or(typical);
+            let fair = tx.zip(rx).map(|(tx, rx)| {
+                let tx = tx.scaled(1.0 / f64::from(out[&flow.from]));
+                tx.min(rx.scaled(1.0 / f64::from(into[&flow.to])))
+            });
+            match (round.dose.rate, fair) {
+                (Rate::Share(share), Some(fair)) => {
+                    rates.insert(flow.flow, fair.scaled(share));
+                }
+                (Rate::Bps(rate), Some(fair)) if rate > fair && faults.is_empty() => {
+                    faults.push(too_fast(stage, flow, rate, fair));
+                }
+                (Rate::Bps(rate), _) => {
+                    rates.insert(flow.flow, rate);
+                }
+                (Rate::Unpaced | Rate::Share(_), _) => {}
+            }
+        }
+    }
+    if faults.is_empty() { Ok(rates) } else { Err(Faults { of: stage.name.clone(), faults }) }
+}
+
+fn too_fast(stage: &PlannedStage, flow: &PlannedFlow, rate: BitRate, fair: BitRate) -> Fault {
+    Fault {
+        line: None,
+        key: format!("{}.rate", stage.name),
+        wrong: format!(
+            "{rate} a flow is more than host {} to host {} can carry, {fair} by calibration",
+            flow.from.0 + 1,
+            flow.to.0 + 1
+        ),
+        help: format!("use at most \"{fair}\", or a share such as \"50 %\""),
+    }
+}
+
+/// The median of all known capacities.
+fn typical(capacities: &Capacities) -> Option<BitRate> {
+    let mut known: Vec<BitRate> =
+        capacities.values().flat_map(|(tx, rx)| [*tx, *rx]).flatten().collect();
+    known.sort_unstable();
+    known.get(known.len() / 2).copied()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! One `[[stage]]` of a scenario file.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use toml::de::DeTable;
+
+use super::{super::{
+    dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+    scenario::Stage,
+}, reader::Reader};
+use crate::model::fleet::units::BitRate;
+
+/// Streams of a flow unless the file says otherwise: two, so that one lost window of one
+/// stream is not the whole flow's silence.
+const STREAMS: u16 = 2;
+
+/// A round this short still has four slots behind slow start.
+const FOR_MIN: Duration = Duration::from_millis(600);
+
+/// A day: longer soaks are several runs.
+const FOR_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The pause between rounds unless the file says otherwise: queues drain meanwhile.
+const GAP_US: u64 = 200_000;
+
+/// The longest pause.
+const GAP_MAX: Duration = Duration::from_secs(60);
+
+/// The most a paced flow takes of the lesser of its ends: above, healthy links queue and
+/// retransmit, and loss could not be judged. A ramp exists to go there and is exempt.
+const PACED_MAX: f64 = 0.7;
+
+const KEYS: &[&str] = &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "streams", "rate", "steps"];
+
+/// The shape of a scenario file, for its JSON Schema.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, title = "nicburn scenario")]
+#[expect(dead_code, reason = "only its schema is used; reading gathers all faults and goes its own way")]
+pub struct ScenarioFile {
+    /// 1 to 40 lower-case letters, digits and hyphens.
+    #[schemars(regex(pattern = r"^[a-z0-9-]{1,40}$"))]
+    name: String,
+    /// The question it answers; otherwise the comment in the file's first line.
+    about: Option<String>,
+    /// What is run, in this order.
+    #[schemars(length(min = 1, max = 64))]
+    stage: Vec<StageFile>,
+}
+
+/// A `[[stage]]`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "as above")]
+struct StageFile {
+    /// Unique in the file; otherwise the pattern's name.
+    name: Option<String>,
+    /// Who sends to whom.
+    pattern: PatternName,
+    /// How many hosts send: for `fan_out` alone.
+    sources: Option<u16>,
+    /// One way, or both ways at once (the default).
+    ways: Option<WaysName>,
+    /// How long each round runs: "1.5s"; a multiple of 100ms from 600ms to 24h.
+    r#for: String,
+    /// The pause between rounds, 200ms unless given.
+    gap: Option<String>,
+    /// How often the whole pattern is run, once unless given.
+    repeat: Option<u16>,
+    /// TCP connections a flow, 2 unless given.
+    streams: Option<u16>,
+    /// The rate of each flow: "50 %" of what its ends can carry, or "20 Mb/s"; absent: as fast as it goes.
+    rate: Option<String>,
+    /// A ramp: the whole pattern once for each of these rates.
+    steps: Option<Vec<String>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "as above")]
+enum PatternName {
+    Pairs,
+    Ring,
+    Incast,
+    FanOut,
+    Bisection,
+    Storm,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+#[expect(dead_code, reason = "as above")]
+enum WaysName {
+    One,
+    Both,
+}
+
+/// Reads a stage; `None` where a fault keeps it from being one.
+pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Stage> {
+    reader.only_keys(table, "stage", KEYS);
+    let pattern = pattern(reader, table, line);
+    let ways = ways(reader, table);
+    let steps = rates(reader, table, line);
+    let streams = reader.count(table, "stage", "streams", 1..1001, STREAMS);
+    let repeat = reader.count(table, "stage", "repeat", 1..1001, 1);
+    if table.get("for").is_none() {
+        reader.fault(line, "stage.for", "is missing".to_owned(), "add for = \"10s\"".to_owned());
+    }
+    let for_us = reader.length_us(table, "stage", "for", (FOR_MIN, FOR_MAX));
+    let gap_us = match table.get("gap") {
+        Some(_) => reader.length_us(table, "stage", "gap", (Duration::ZERO, GAP_MAX)),
+        None => Some(GAP_US),
+    };
+    let name = reader.text(table, "stage", "name");
+    if let Some((name, line)) = &name
+        && !(1..=40).contains(&name.chars().count())
+    {
+        reader.fault(*line, "stage.name", format!("`{name}` is empty or too long"), "use 1 to 40 characters".to_owned());
+    }
+    let (pattern, ways, streams) = (pattern?, ways?, streams?);
+    let dose = |rate| Dose {
+        pattern,
+        ways,
+        rate,
+        streams,
+        layout: BufferLayout::default(),
+        receive: ReceiveMode::default(),
+    };
+    Some(Stage {
+        name: name.map_or_else(|| pattern.name().to_owned(), |(name, _)| name),
+        steps: steps?.into_iter().map(dose).collect(),
+        for_us: for_us?,
+        repeat: repeat?,
+        gap_us: gap_us?,
+    })
+}
+
+fn pattern(reader: &mut Reader<'_>, table: &DeTable<'_>, stage_line: usize) -> Option<Pattern> {
+    let help = "use pairs, ring, incast, fan_out, bisection or storm";
+    if table.get("pattern").is_none() {
+        reader.fault(stage_line, "stage.pattern", "is missing".to_owned(), help.to_owned());
+    }
+    let (name, line) = reader.text(table, "stage", "pattern")?;
+    let sources = reader.count(table, "stage", "sources", 1..1001, 1);
+    if table.get("sources").is_some() && name != "fan_out" {
+        let wrong = format!("goes with the pattern fan_out and this is `{name}`");
+        reader.fault(line, "stage.sources", wrong, "leave it out, or use pattern = \"fan_out\"".to_owned());
+    }
+    match name.as_str() {
+        "pairs" => Some(Pattern::Pairs),
+        "ring" => Some(Pattern::Ring),
+        "incast" => Some(Pattern::Incast),
+        "fan_out" => sources.map(|sources| Pattern::FanOut { sources }),
+        "bisection" => Some(Pattern::Bisection),
+        "storm" => Some(Pattern::Storm),
+        _ => {
+            reader.fault(line, "stage.pattern", format!("`{name}` is no pattern"), help.to_owned());
+            None
+        }
+    }
+}
+
+fn ways(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Ways> {
+    if table.get("ways").is_none() {
+        return Some(Ways::BothWays);
+    }
+    let (text, line) = reader.text(table, "stage", "ways")?;
+    match text.as_str() {
+        "one" => Some(Ways::OneWay),
+        "both" => Some(Ways::BothWays),
+        _ => {
+            let help = "use ways = \"one\" or ways = \"both\"".to_owned();
+            reader.fault(line, "stage.ways", format!("`{text}` is neither one nor both"), help);
+            None
+        }
+    }
+}
+
+/// The rates of a stage: one, or a ramp's.
+fn rates(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Vec<Rate>> {
+    let ramp = table.get("steps").is_some();
+    if ramp && table.get("rate").is_some() {
+        reader.fault(line, "stage.steps", "stands beside `rate`".to_owned(), "leave one of them out".to_owned());
+        return None;
+    }
+    if !ramp && table.get("rate").is_none() {
+        return Some(vec![Rate::Unpaced]);
+    }
+    let key = if ramp { "stage.steps" } else { "stage.rate" };
+    let texts = if ramp {
+        reader.texts(table, "stage", "steps")?
+    } else {
+        vec![reader.text(table, "stage", "rate")?]
+    };
+    if texts.is_empty() {
+        reader.fault(line, key, "is empty".to_owned(), "write steps = [\"20 %\", \"40 %\"]".to_owned());
+        return None;
+    }
+    let parsed: Vec<Option<Rate>> =
+        texts.into_iter().map(|(text, line)| rate(reader, key, &text, line, ramp)).collect();
+    parsed.into_iter().collect()
+}
+
+fn rate(reader: &mut Reader<'_>, key: &str, text: &str, line: usize, ramp: bool) -> Option<Rate> {
+    let Some(percent) = text.trim().strip_suffix('%') else {
+        return match text.parse::<BitRate>() {
+            Ok(rate) => Some(Rate::Bps(rate)),
+            Err(error) => {
+                let help = "write a rate such as \"20 Mb/s\" or a share such as \"50 %\"".to_owned();
+                reader.fault(line, key, error.to_string(), help);
+                None
+            }
+        };
+    };
+    let share = percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0);
+    match share {
+        Some(share) if share > 0.0 && share <= if ramp { 1.0 } else { PACED_MAX } => Some(Rate::Share(share)),
+        Some(share) if share > PACED_MAX && share <= 1.0 => {
+            let help = "use at most \"70 %\", leave rate out to saturate, or use steps for a ramp".to_owned();
+            let wrong = format!("{text} is more than a paced flow may take: above 70 % healthy links lose packets too");
+            reader.fault(line, key, wrong, help);
+            None
+        }
+        _ => {
+            let wrong = format!("`{text}` is no share between 0 and 100 %");
+            reader.fault(line, key, wrong, "write for example \"50 %\"".to_owned());
+            None
+        }
+    }
+}
