@@ -92,7 +92,7 @@ impl Record {
                 Some((number, why)) => format!("{total} lines; line {number}: {}", in_short(why)),
                 None => format!("none among {total} sound lines"),
             }),
-            other => other,
+            schema @ RecordError::Schema { .. } => schema,
         })?;
         if !record.lines.iter().any(|line| matches!(line.body, Body::Closed { .. })) {
             losses.push(

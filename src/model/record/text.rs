@@ -3,6 +3,8 @@
 //! What a line *says* is `line`'s; what a whole record lost is `book`'s. This module knows
 //! one line, and answers one question about it: is this, byte for byte, what was written?
 
+use std::fmt::Write as _;
+
 use super::line::{COORDINATOR, Line};
 
 /// The longest line a worker may write, in bytes: it must fit one frame.
@@ -59,7 +61,8 @@ pub fn encode(line: &Line) -> String {
     debug_assert_eq!(closing, Some('}'), "a line is an object");
     let crc = crc32c::crc32c(text.as_bytes());
     text.push_str(CRC_KEY);
-    text.push_str(&format!("{crc:08x}"));
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{crc:08x}");
     text.push_str(CRC_END);
     text
 }

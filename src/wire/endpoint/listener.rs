@@ -43,6 +43,7 @@ pub struct Listener {
 }
 
 /// A caller that has said what it wants.
+#[expect(clippy::large_enum_variant, reason = "one a caller, taken apart at once; nobody keeps many of them")]
 pub enum Incoming {
     /// It wants a certificate.
     Join(JoinCall),

@@ -99,6 +99,11 @@ fn host(name: &str) -> HostName {
     name.parse().unwrap()
 }
 
+/// Turned away by TLS itself, before any certificate is looked up.
+fn refused_by_tls(gone: &Gone) -> bool {
+    gone.by_peer && gone.why.starts_with("refused (")
+}
+
 async fn soon<T>(wait: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, wait).await.expect("this takes no 20 s")
 }
@@ -175,7 +180,7 @@ async fn the_certificate_of_another_run_is_refused() {
     let (ours, other) = (Coordinator::new("run-1"), Coordinator::new("run-2"));
     let foreign = other.identity(&host("h3"));
     let refused = soon(connect(&ours.file(), &foreign, None)).await;
-    assert!(matches!(&refused, Err(WireError::Gone(gone)) if gone.by_peer), "{:?}", refused.err());
+    assert!(matches!(&refused, Err(WireError::Gone(gone)) if refused_by_tls(gone)), "{:?}", refused.err());
 
     // The other way round: a coordinator of another run is not ours.
     let file = JoinFile { addrs: other.file().addrs, ..ours.file() };
@@ -190,11 +195,37 @@ async fn a_self_made_certificate_and_the_wrong_use_of_a_good_one_are_refused() {
     let own =
         rcgen::CertificateParams::new(vec![COORDINATOR_NAME.to_owned()]).unwrap().self_signed(&key).unwrap();
     let own = WorkerIdentity::new(&host("h3"), &key, &own.pem()).unwrap();
-    assert!(matches!(soon(connect(&coordinator.file(), &own, None)).await, Err(WireError::Gone(_))));
+    let refused = soon(connect(&coordinator.file(), &own, None)).await;
+    assert!(matches!(&refused, Err(WireError::Gone(gone)) if refused_by_tls(gone)), "{:?}", refused.err());
 
     let (certificate, key) = coordinator.authority.server();
     let server = WorkerIdentity::from_parts(&host("h3"), certificate, key);
-    assert!(matches!(soon(connect(&coordinator.file(), &server, None)).await, Err(WireError::Gone(_))));
+    let refused = soon(connect(&coordinator.file(), &server, None)).await;
+    assert!(matches!(&refused, Err(WireError::Gone(gone)) if refused_by_tls(gone)), "{:?}", refused.err());
+}
+
+#[tokio::test]
+async fn a_worker_cannot_play_the_coordinator() {
+    let coordinator = Coordinator::new("run-1");
+    let (certificate, key) = coordinator.identity(&host("h3")).parts();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    tls.alpn_protocols = vec![b"nicburn/1".to_vec()];
+    let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
+    let imposter =
+        quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(crypto)), LOOPBACK).unwrap();
+    let answering = async { imposter.accept().await.unwrap().await.is_err() };
+
+    let file = JoinFile { addrs: vec![imposter.local_addr().unwrap()], ..coordinator.file() };
+    let (turned_down, refused) = soon(async { tokio::join!(answering, joined(&file, "h4")) }).await;
+    assert!(turned_down);
+    let why = refused.unwrap_err().to_string();
+    assert!(why.contains("certificate"), "{why}");
 }
 
 #[tokio::test]
