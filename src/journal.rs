@@ -1,32 +1,114 @@
-//! stub of the agreed interface
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
-use std::path::{Path, PathBuf};
+//! Files of lines: appended, synced, spooled, read back after any kind of end.
+//!
+//! Knows lines, not what they say: a line's text and checksum are `model::record`'s. Whoever
+//! acknowledges a line must have seen [`Writer::sync`] succeed after it was appended.
+
+mod reader;
+mod spool;
+mod writer;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+pub use reader::{find_record, read_lines};
+pub use spool::Spool;
+pub use writer::Writer;
+
+/// Why a file of lines could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct JournalError(pub String);
-/// Appends lines to a record; nothing is acknowledged before `sync`.
-pub struct Writer;
-impl Writer {
-    pub fn create(path: &Path) -> Result<Self, JournalError> { todo!() }
-    pub fn append(&mut self, line: &str) -> Result<(), JournalError> { todo!() }
-    /// fdatasync; after one failure the writer is dead and says so for ever.
-    pub fn sync(&mut self) -> Result<(), JournalError> { todo!() }
-    /// sync, close, and compress to `.zst` above 256 MB; the final path.
-    pub fn finish(self) -> Result<PathBuf, JournalError> { todo!() }
+pub enum JournalError {
+    /// The system refused.
+    #[error("cannot {doing} {}: {source}{}", path.display(), way_out(source))]
+    Io {
+        /// What was being done, for example `create`.
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An earlier write or sync failed; what is on disk since then is unknown.
+    #[error("{} has failed before ({why}); nothing after that is safe, so nothing more is written", path.display())]
+    Failed {
+        /// Which file.
+        path: PathBuf,
+        /// The first failure.
+        why: String,
+    },
+    /// A line with a newline inside would be two.
+    #[error("a line for {} holds a newline", path.display())]
+    NotOneLine {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// A spool is at its limit.
+    #[error(
+        "the spool {} holds {bytes} bytes and may hold {max}; nothing unacknowledged is dropped for a newer line",
+        path.display()
+    )]
+    Full {
+        /// Which file.
+        path: PathBuf,
+        /// How much it holds.
+        bytes: u64,
+        /// How much it may hold.
+        max: u64,
+    },
+    /// Lines of a spool come in order.
+    #[error("line {seq} for the spool {} comes after line {last}", path.display())]
+    OutOfOrder {
+        /// Which file.
+        path: PathBuf,
+        /// The number that came.
+        seq: u64,
+        /// The highest before it.
+        last: u64,
+    },
+    /// A file too large to be read whole.
+    #[error("{} unpacks to more than {max} bytes; it is no record of this program", path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// The limit.
+        max: u64,
+    },
+    /// A run's folder without a record.
+    #[error("{} holds neither record.jsonl nor record.jsonl.zst; give the folder of a run", path.display())]
+    NoRecord {
+        /// Which folder.
+        path: PathBuf,
+    },
 }
-/// A worker's own file of lines, kept until they are acknowledged.
-pub struct Spool;
-impl Spool {
-    /// `dir` is created 0700; bounded by `bytes_max` (beyond it the oldest *unsent* are never dropped: append errs).
-    pub fn create(dir: &Path, name: &str, bytes_max: u64) -> Result<Self, JournalError> { todo!() }
-    pub fn path(&self) -> &Path { todo!() }
-    pub fn append(&mut self, seq: u64, line: &str) -> Result<(), JournalError> { todo!() }
-    /// Lines after `seq`, at most `bytes_max` of text, in order.
-    pub fn after(&self, seq: u64, bytes_max: usize) -> Result<Vec<(u64, String)>, JournalError> { todo!() }
-    pub fn last_seq(&self) -> u64 { todo!() }
-    pub fn remove(self) -> Result<(), JournalError> { todo!() }
+
+impl JournalError {
+    /// For `map_err`: what was being done to what.
+    fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
+        move |source| Self::Io { doing, path: path.to_owned(), source }
+    }
 }
-/// All text lines of a record or spool, plain or `.zst`; bytes that are no UTF-8 come as replacement characters.
-pub fn read_lines(path: &Path) -> Result<Vec<String>, JournalError> { todo!() }
-/// `record.jsonl` or `record.jsonl.zst` in a run's folder.
-pub fn find_record(run: &Path) -> Result<PathBuf, JournalError> { todo!() }
+
+/// What a person can do about the common refusals.
+fn way_out(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space or give another folder"
+        }
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; give a folder that can be written"
+        }
+        _ => "",
+    }
+}
+
+/// Makes a file's name as lasting as its content: a new file whose folder is not synced may
+/// be gone after a power loss, synced bytes and all.
+fn sync_folder_of(path: &Path) -> Result<(), JournalError> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|open| open.sync_all()).map_err(JournalError::io("sync the folder", folder))
+}

@@ -1,21 +1,227 @@
-//! stub of the agreed interface
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
-use super::line::{Line, Opened};
+//! A record read back as a whole: every sound line once, in order, and what was lost.
+//!
+//! A loss is never passed over in silence and never stops the reading: a verdict on half a
+//! record is worth having as long as it says that it is half. Files are `journal`'s; one
+//! line's text is `text`'s.
+
+use std::collections::BTreeMap;
+
+use super::{
+    line::{Body, COORDINATOR, Line, Opened, RECORD_SCHEMA},
+    text::{self, LineError},
+};
+
+/// The most losses said one by one; a record with more is rubble, and its count says so.
+const LOSSES_SAID_MAX: usize = 100;
+
+/// The most gaps of one instance said one by one.
+const GAPS_SAID_MAX: usize = 8;
+
 /// A record read back: every sound line once, and what was lost.
 #[derive(Clone, Debug)]
 pub struct Record {
+    /// The content of its opening line.
     pub opened: Opened,
     /// Sorted by (instance, sequence), each once.
     pub lines: Vec<Line>,
     /// In words for people, e.g. "line 812 is damaged (checksum)", "12 lines of h3 missing (301 to 312)", "the last line is cut off".
     pub losses: Vec<String>,
 }
+
+/// Why lines are no record.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RecordError {
-    #[error("{0}")]
+    /// Without the opening line nothing is known of the run; the text says what there was.
+    #[error(
+        "the record has no sound opening line ({0}), so scenario and hosts are unknown; nothing can be judged"
+    )]
     NoOpening(String),
+    /// Written by a build with other shapes.
+    #[error(
+        "the record's schema is {found:?}, this build reads {RECORD_SCHEMA:?}; judge it with the build that wrote it"
+    )]
+    Schema {
+        /// What the opening line says.
+        found: String,
+    },
 }
+
 impl Record {
-    pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> { todo!() }
-    pub fn from_lines(lines: Vec<Line>) -> Result<Self, RecordError> { todo!() }
+    /// Reads a record from its text, line by line; spools may follow the record itself.
+    ///
+    /// Damaged lines are left out and said with their number, counted from 1. A record
+    /// whose closing line is missing says so: a cut exactly between two lines leaves no
+    /// other trace.
+    pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> {
+        let mut sound = Vec::new();
+        let mut damaged: Vec<(usize, LineError)> = Vec::new();
+        let mut damaged_count = 0_usize;
+        let mut total = 0_usize;
+        let mut last_is_cut = false;
+        for (number, text) in (1..).zip(lines) {
+            total = number;
+            last_is_cut = false;
+            match text::decode(text) {
+                Ok(line) => sound.push(line),
+                Err(why) => {
+                    last_is_cut = matches!(why, LineError::NotJson(_));
+                    damaged_count += 1;
+                    if damaged.len() < LOSSES_SAID_MAX {
+                        damaged.push((number, why));
+                    }
+                }
+            }
+        }
+
+        let mut losses: Vec<String> = damaged
+            .iter()
+            .filter(|(number, _)| !(last_is_cut && *number == total))
+            .map(|(number, why)| format!("line {number} is damaged ({})", in_short(why)))
+            .collect();
+        let unsaid = damaged_count - losses.len() - usize::from(last_is_cut);
+        if unsaid > 0 {
+            losses.push(format!("{unsaid} more lines are damaged"));
+        }
+        if last_is_cut {
+            losses.push("the last line is cut off".to_owned());
+        }
+
+        let mut record = Self::from_lines(sound).map_err(|error| match error {
+            RecordError::NoOpening(_) => RecordError::NoOpening(match damaged.first() {
+                _ if total == 0 => "it is empty".to_owned(),
+                Some((number, why)) => format!("{total} lines; line {number}: {}", in_short(why)),
+                None => format!("none among {total} sound lines"),
+            }),
+            schema @ RecordError::Schema { .. } => schema,
+        })?;
+        if !record.lines.iter().any(|line| matches!(line.body, Body::Closed { .. })) {
+            losses.push(
+                "the closing line is missing: the run was cut short, or the record's end is lost".to_owned(),
+            );
+        }
+        losses.append(&mut record.losses);
+        record.losses = losses;
+        Ok(record)
+    }
+
+    /// Puts sound lines in order, each once, and says which sequence numbers are missing
+    /// below the highest seen of each instance.
+    pub fn from_lines(mut lines: Vec<Line>) -> Result<Self, RecordError> {
+        // Stable: of two lines under one number the first that came is kept.
+        lines.sort_by_key(|line| (line.i, line.q));
+        let mut contradictions: BTreeMap<u16, u64> = BTreeMap::new();
+        lines.dedup_by(|later, kept| {
+            let same = (later.i, later.q) == (kept.i, kept.q);
+            if same && later != kept {
+                *contradictions.entry(kept.i).or_default() += 1;
+            }
+            same
+        });
+
+        let opened = lines.iter().find_map(|line| match &line.body {
+            Body::Opened(opened) if line.i == COORDINATOR => Some(Opened::clone(opened)),
+            _ => None,
+        });
+        let opened =
+            opened.ok_or_else(|| RecordError::NoOpening(format!("none among {} lines", lines.len())))?;
+        if opened.schema != RECORD_SCHEMA {
+            return Err(RecordError::Schema { found: opened.schema });
+        }
+
+        let names = names(&opened, &lines);
+        let mut losses = gaps(&lines, &names);
+        losses.extend(contradictions.into_iter().map(|(instance, count)| {
+            let whose = whose(&names, instance);
+            let noun = if count == 1 { "line" } else { "lines" };
+            format!("of {whose}, {count} {noun} came twice with different content; the first was kept")
+        }));
+        Ok(Self { opened, lines, losses })
+    }
 }
+
+/// What was wrong with a line, in a word or two.
+fn in_short(why: &LineError) -> &'static str {
+    match why {
+        LineError::TooLong { .. } => "too long",
+        LineError::NotJson(_) => "not JSON",
+        LineError::NoChecksum => "no checksum",
+        LineError::BadChecksum { .. } => "checksum",
+        LineError::Unknown(_) => "unknown to this build",
+    }
+}
+
+/// Host names by instance, as `joined` lines tell them; a host that came with several
+/// instances has the number added.
+fn names(opened: &Opened, lines: &[Line]) -> BTreeMap<u16, String> {
+    let joined: BTreeMap<u16, &str> = lines
+        .iter()
+        .filter_map(|line| match &line.body {
+            Body::Joined(joined) => {
+                let host = opened.hosts.iter().find(|host| host.id == joined.host)?;
+                Some((joined.instance, host.name.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    let mut instances: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in joined.values() {
+        *instances.entry(name).or_default() += 1;
+    }
+    joined
+        .iter()
+        .map(|(instance, name)| {
+            let several = instances.get(name).is_some_and(|count| *count > 1);
+            (*instance, if several { format!("{name} (instance {instance})") } else { (*name).to_owned() })
+        })
+        .collect()
+}
+
+/// How an instance is called.
+fn whose(names: &BTreeMap<u16, String>, instance: u16) -> String {
+    match names.get(&instance) {
+        _ if instance == COORDINATOR => "the coordinator".to_owned(),
+        Some(name) => name.clone(),
+        None => format!("instance {instance}"),
+    }
+}
+
+/// What is missing below the highest sequence number of each instance, in words. `lines`
+/// are sorted and unique.
+fn gaps(lines: &[Line], names: &BTreeMap<u16, String>) -> Vec<String> {
+    lines
+        .chunk_by(|a, b| a.i == b.i)
+        .filter_map(|of_instance| {
+            let mut next = 1_u64;
+            let mut missing = 0_u64;
+            let mut ranges = Vec::new();
+            for line in of_instance {
+                if line.q > next {
+                    missing = missing.saturating_add(line.q - next);
+                    ranges.push((next, line.q - 1));
+                }
+                next = line.q.saturating_add(1);
+            }
+            let whose = whose(names, of_instance.first()?.i);
+            (missing > 0).then(|| {
+                let noun = if missing == 1 { "line" } else { "lines" };
+                format!("{missing} {noun} of {whose} missing ({})", said(&ranges))
+            })
+        })
+        .collect()
+}
+
+/// Ranges of sequence numbers, bounded in number, in words.
+fn said(ranges: &[(u64, u64)]) -> String {
+    let mut words: Vec<String> = ranges
+        .iter()
+        .take(GAPS_SAID_MAX)
+        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") })
+        .collect();
+    if ranges.len() > GAPS_SAID_MAX {
+        words.push(format!("and {} more gaps", ranges.len() - GAPS_SAID_MAX));
+    }
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests;
