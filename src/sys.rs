@@ -1,1 +1,8 @@
-//! stub
+//! Thin safe wrappers around the kernel: clocks, sockets, links, namespaces, offloads.
+//!
+//! All `unsafe` code lives here. Decides nothing.
+
+pub mod clock;
+pub mod ethtool;
+pub mod link;
+pub mod socket;

