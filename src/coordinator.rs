@@ -30,3 +30,9 @@ pub enum RunError {
     #[error("{0}")] Failed(String),
 }
 pub async fn run(settings: Settings, events: tokio::sync::mpsc::Sender<RunEvent>, stop: tokio::sync::watch::Receiver<StopLevel>) -> Result<Outcome, RunError> { todo!() }
+/// merge: the coord branch writes this as a file of its own.
+pub mod stop {
+    use std::path::Path;
+    pub fn list(state_dir: &Path) -> std::io::Result<Vec<String>> { todo!() }
+    pub fn stop(state_dir: &Path, run: &str) -> std::io::Result<()> { todo!() }
+}
