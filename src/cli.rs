@@ -49,8 +49,8 @@ pub fn main(cli: Cli) -> u8 {
 
 fn dispatch(command: Command) -> Result<u8, failure::Failure> {
     match command {
-        Command::Demo(args) => demo::main(args),
-        Command::Run(args) => run::main(args),
+        Command::Demo(args) => demo::main(&args),
+        Command::Run(args) => run::main(&args),
         Command::Judge(args) => judge::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Lab(args) => lab::main(args),

@@ -50,10 +50,14 @@ pub enum Command {
     #[command(after_help = "Examples:\n  nicburn report results/latest --format md")]
     Report(ReportArgs),
     /// Show a run's verdict table, or list its bad hosts
-    #[command(after_help = "Examples:\n  nicburn show results/latest\n  nicburn show results/latest --bad-hosts")]
+    #[command(
+        after_help = "Examples:\n  nicburn show results/latest\n  nicburn show results/latest --bad-hosts"
+    )]
     Show(ShowArgs),
     /// List and check scenarios, or print the schema of their files
-    #[command(after_help = "Examples:\n  nicburn scenario list\n  nicburn scenario check storm\n  nicburn scenario schema")]
+    #[command(
+        after_help = "Examples:\n  nicburn scenario list\n  nicburn scenario check storm\n  nicburn scenario schema"
+    )]
     Scenario(ScenarioArgs),
     /// Print the JSON Schema of a file that a run writes
     #[command(after_help = "Examples:\n  nicburn schema summary")]
