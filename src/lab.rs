@@ -14,7 +14,9 @@ pub mod spec {
         pub hosts: u16, pub nic_rate: BitRate, pub mtu: u32, pub racks: u16, pub uplink: Option<BitRate>,
         pub control: Control, pub ipv6: bool, pub ttl_s: u64, pub detached: bool, pub state_dir: PathBuf, pub name: String,
     }
-    impl LabSpec { pub fn load_warning(&self) -> Option<String> { None } }
+    impl LabSpec { pub fn check(&self) -> Result<(), super::LabError> { Ok(()) } pub fn rack(&self, host: u16) -> u16 { if self.racks == 2 && host > self.hosts.div_ceil(2) { 2 } else { 1 } }
+    pub fn host_number(&self, name: &str) -> Option<u16> { name.strip_prefix('h')?.parse().ok().filter(|n| (1..=self.hosts).contains(n)) }
+    pub fn load_warning(&self) -> Option<String> { None } }
 }
 pub mod fault {
     #[derive(Clone, Debug)]

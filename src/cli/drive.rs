@@ -115,7 +115,7 @@ fn enter_lab(
 ) -> Result<(Door, LabStage), Failure> {
     let logs = state_dir.join(format!("workers-{}", std::process::id()));
     files::create_private(&logs)?;
-    let lab = Lab::start(exe, spec).context("cannot build the lab").map_err(Failure::failed)?;
+    let lab = super::lab::start(exe, spec)?;
     lab.enter_coordinator().context("cannot enter the lab").map_err(Failure::failed)?;
     let hosts = usize::from(spec.hosts);
     let join_file = logs.join("join.json");
@@ -145,7 +145,7 @@ impl LabStage {
                 self.lab
                     .fault(fault)
                     .with_context(|| format!("cannot put the fault `{fault}` into the lab"))
-                    .map_err(Failure::usage)
+                    .map_err(Failure::failed)
             }),
             _ => Ok(()),
         }

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::{args::RunArgs, exit, failure::Failure, output};
+use super::{args::RunArgs, exit, failure::Failure, lab, output};
 use crate::model::{
     fleet::host::{Host, HostId, NicFacts},
     plan::{
@@ -27,13 +27,13 @@ pub(super) fn main(scenario: &Scenario, hosts: u16, args: &RunArgs, seed: u64) -
 
 /// Hosts with the names that they will have as far as that is known before they come.
 fn placeholders(hosts: u16, args: &RunArgs) -> Result<Vec<Host>, Failure> {
-    let (prefix, racks) = if args.fleet.lab.is_some() { ("h", args.lab.racks) } else { ("expected-", 1) };
+    let lab = args.fleet.lab.map(|hosts| lab::spec(hosts, &args.lab)).transpose()?;
+    let prefix = if lab.is_some() { "h" } else { "expected-" };
     (0..hosts)
         .map(|number| {
             let name = format!("{prefix}{}", number + 1).parse().map_err(Failure::failed)?;
-            // The lab fills its racks one after the other.
-            let rack = (racks > 1)
-                .then(|| format!("r{}", u32::from(number) * u32::from(racks) / u32::from(hosts) + 1));
+            let rack =
+                lab.as_ref().filter(|lab| lab.racks > 1).map(|lab| format!("r{}", lab.rack(number + 1)));
             Ok(Host { id: HostId(number), name, rack, nic: NicFacts::default() })
         })
         .collect()

@@ -51,7 +51,16 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "error: {:#}", self.error)?;
+        // As `{:#}`, but an error that words its own source already is not told twice.
+        let mut told = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            if told.is_empty() {
+                told = cause;
+            } else if !told.contains(&cause) {
+                told = format!("{told}: {cause}");
+            }
+        }
+        write!(out, "error: {told}")?;
         self.help.iter().try_for_each(|line| write!(out, "\n  help: {line}"))
     }
 }
@@ -70,6 +79,8 @@ mod tests {
             "error: cannot create results/: permission denied\n  help: name another folder with --out"
         );
         assert_eq!(failure.code(), 1);
+        let wordy = anyhow!("no such file").context("cannot open x: no such file");
+        assert_eq!(Failure::usage(wordy).to_string(), "error: cannot open x: no such file");
         assert_eq!(Failure::usage(anyhow!("x")).code(), 2);
         assert_eq!(Failure::interrupted(anyhow!("x")).code(), 130);
     }

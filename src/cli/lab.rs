@@ -1,7 +1,12 @@
 //! `nicburn lab`: build, break, enter and remove fleets of namespaces; and what `run` and
 //! `demo` need to say which lab they want.
 
-use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, anyhow};
 
@@ -43,7 +48,7 @@ pub(super) fn spec(hosts: u16, shape: &LabArgs) -> Result<LabSpec, Failure> {
             Failure::usage(anyhow!("--uplink joins two racks, and there is one")).help("add `--racks 2`")
         );
     }
-    Ok(LabSpec {
+    let spec = LabSpec {
         hosts,
         nic_rate: shape.lab_rate,
         mtu: 1500,
@@ -58,17 +63,45 @@ pub(super) fn spec(hosts: u16, shape: &LabArgs) -> Result<LabSpec, Failure> {
         detached: false,
         state_dir: files::state_dir()?,
         name: format!("run-{}", std::process::id()),
-    })
+    };
+    spec.check().map_err(Failure::usage)?;
+    Ok(spec)
+}
+
+/// Starts a lab, once the programs that it is made with are there.
+pub(super) fn start(exe: &Path, spec: &LabSpec) -> Result<Lab, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An unprivileged user's PATH often lacks the last two.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    need_tools(&folders.collect::<Vec<_>>())?;
+    if let Some(warning) = spec.load_warning() {
+        output::note(&format!("warning: {warning}"));
+    }
+    Lab::start(exe, spec).context("cannot build the lab").map_err(Failure::failed)
+}
+
+fn need_tools(folders: &[PathBuf]) -> Result<(), Failure> {
+    let there = |tool: &&str| folders.iter().any(|folder| folder.join(tool).is_file());
+    if ["ip", "tc", "nft"].iter().all(there) {
+        return Ok(());
+    }
+    Err(Failure::failed(anyhow!("nicburn needs ip, tc and nft: apt-get install -y iproute2 nftables")))
 }
 
 /// The faults that were asked for; wrong ones are all the caller's mistake.
 pub(super) fn faults(texts: &[String], hosts: u16) -> Result<Vec<Fault>, Failure> {
     let read = |text: &String| -> Result<Fault, Failure> {
+        // `NAME@HOST,key=value…`: a host that is not there would only show once the lab stands.
+        let host = text.split_once('@').and_then(|(_, rest)| rest.split(',').next());
+        let number = host.and_then(|host| host.strip_prefix('h')?.parse::<u16>().ok());
+        if let Some(number) = number.filter(|number| !(1..=hosts).contains(number)) {
+            let error = anyhow!("`{text}`: there is no host h{number}");
+            return Err(Failure::usage(error).help(format!("the lab's hosts are h1 to h{hosts}")));
+        }
         text.parse::<Fault>()
             .with_context(|| format!("`{text}` is no fault"))
             .map_err(|error| Failure::usage(error).help("`nicburn lab fault --list` shows what there is"))
     };
-    let _ = hosts; // merge: refuse a fault on a host beyond `hosts` (the fault's host is the lab's type).
     texts.iter().map(read).collect()
 }
 
@@ -82,13 +115,9 @@ pub(super) fn take_down(lab: Lab) {
 fn up(hosts: u16, name: String, shape: &LabArgs, ttl_s: u64) -> Result<u8, Failure> {
     let faults = faults(&shape.fault, hosts)?;
     let spec = LabSpec { ttl_s, detached: true, name, ..spec(hosts, shape)? };
+    spec.check().map_err(Failure::usage)?;
     files::create_private(&spec.state_dir)?;
-    if let Some(warning) = spec.load_warning() {
-        output::note(&format!("warning: {warning}"));
-    }
-    let mut lab = Lab::start(&files::this_executable()?, &spec)
-        .context("cannot build the lab")
-        .map_err(Failure::failed)?;
+    let mut lab = start(&files::this_executable()?, &spec)?;
     for fault in &faults {
         lab.fault(fault).with_context(|| format!("cannot put `{fault}` in")).map_err(Failure::failed)?;
     }
@@ -176,4 +205,31 @@ fn attach(status: &Status) -> Result<Lab, Failure> {
 fn done(text: &str) -> Result<u8, Failure> {
     output::data(text)?;
     Ok(exit::OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_tools_are_one_line_with_the_way_out() {
+        let empty = tempfile::tempdir().expect("a folder");
+        let failure = need_tools(&[empty.path().to_owned()]).expect_err("nothing is there");
+        assert_eq!(
+            failure.to_string(),
+            "error: nicburn needs ip, tc and nft: apt-get install -y iproute2 nftables"
+        );
+        assert_eq!(failure.code(), 1);
+        for tool in ["ip", "tc", "nft"] {
+            std::fs::write(empty.path().join(tool), "").expect("written");
+        }
+        assert!(need_tools(&[empty.path().to_owned()]).is_ok());
+    }
+
+    #[test]
+    fn a_fault_on_a_host_that_the_lab_lacks_is_refused_before_it_is_built() {
+        let failure = faults(&["dead@h9,for=5s".to_owned()], 8).expect_err("8 hosts only");
+        assert_eq!(failure.code(), 2);
+        assert!(failure.to_string().contains("h1 to h8"), "{failure}");
+    }
 }
