@@ -38,12 +38,14 @@ use args::{Cli, Command};
 /// All failures are printed here, to stderr, once.
 pub fn main(cli: Cli) -> u8 {
     log::start();
-    match dispatch(cli.command) {
-        Ok(code) => code,
-        Err(failure) => {
+    // A panic has printed itself; left alone it would end as 101, which no script expects.
+    match std::panic::catch_unwind(|| dispatch(cli.command)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
             output::error(&failure);
             failure.code()
         }
+        Err(_) => exit::FAILED,
     }
 }
 

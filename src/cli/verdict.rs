@@ -31,9 +31,7 @@ pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<
 
 /// The record of a run, every sound line once.
 pub(super) fn read_record(folder: &Path, spools: &[PathBuf]) -> Result<Record, Failure> {
-    let path = journal::find_record(folder).map_err(|error| {
-        Failure::usage(error).help("name the folder of a run, for example results/latest")
-    })?;
+    let path = journal::find_record(folder).map_err(Failure::usage)?;
     let mut lines = journal::read_lines(&path).map_err(Failure::usage)?;
     for spool in spools {
         lines.extend(journal::read_lines(spool).map_err(Failure::usage)?);
