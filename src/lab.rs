@@ -20,10 +20,12 @@ pub mod spec {
 }
 pub mod fault {
     #[derive(Clone, Debug)]
-    pub struct Fault(pub String);
-    impl std::str::FromStr for Fault { type Err = super::LabError; fn from_str(text: &str) -> Result<Self, super::LabError> { Ok(Self(text.to_owned())) } }
-    impl std::fmt::Display for Fault { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.0) } }
-    impl Fault { pub fn explain(&self) -> String { todo!() } }
+    pub struct Fault { pub host: u16, pub text: String }
+    impl std::str::FromStr for Fault { type Err = super::LabError; fn from_str(text: &str) -> Result<Self, super::LabError> {
+        let host = text.split_once('@').and_then(|(_, rest)| rest.split(',').next()?.strip_prefix('h')?.parse().ok());
+        host.map(|host| Self { host, text: text.to_owned() }).ok_or_else(|| super::LabError(format!("`{text}` names no host"))) } }
+    impl std::fmt::Display for Fault { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.text) } }
+    impl Fault { pub fn explain(&self) -> String { todo!() } pub fn truth(&self) -> String { self.text.clone() } }
     pub fn list() -> String { todo!() }
 }
 pub mod holder { pub fn main() -> i32 { todo!() } }
@@ -31,7 +33,7 @@ pub mod client {
     use std::{net::IpAddr, path::Path};
     use super::{LabError, fault::Fault, spec::LabSpec};
     #[derive(Clone, Debug, Default)]
-    pub struct Status { pub name: String, pub holder_pid: i32, pub hosts: u16, pub faults: Vec<String> }
+    pub struct Status { pub name: String, pub holder_pid: i32, pub hosts: u16, pub faults: Vec<Fault> }
     pub struct Lab;
     impl Lab {
         pub fn start(exe: &Path, spec: &LabSpec) -> Result<Self, LabError> { todo!() }

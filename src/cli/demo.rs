@@ -9,7 +9,7 @@ use super::{
     verdict,
 };
 use crate::{
-    lab::{client::Lab, demo_fault},
+    lab::{client::Lab, demo_fault, fault::Fault},
     model::fleet::units::BitRate,
 };
 
@@ -63,7 +63,10 @@ fn shape() -> LabArgs {
 fn tell_truth(mut lab: Lab) {
     match lab.status() {
         Ok(status) if status.faults.is_empty() => output::note("truth: nothing was broken in this lab"),
-        Ok(status) => output::note(&format!("truth: the lab had broken {}", status.faults.join("; "))),
+        Ok(status) => {
+            let told: Vec<String> = status.faults.iter().map(Fault::truth).collect();
+            output::note(&format!("truth: the lab had made {}", told.join("; and ")));
+        }
         Err(error) => output::note(&format!("truth: the lab no longer tells ({error})")),
     }
     lab::take_down(lab);

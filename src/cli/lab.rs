@@ -91,16 +91,15 @@ fn need_tools(folders: &[PathBuf]) -> Result<(), Failure> {
 /// The faults that were asked for; wrong ones are all the caller's mistake.
 pub(super) fn faults(texts: &[String], hosts: u16) -> Result<Vec<Fault>, Failure> {
     let read = |text: &String| -> Result<Fault, Failure> {
-        // `NAME@HOST,key=value…`: a host that is not there would only show once the lab stands.
-        let host = text.split_once('@').and_then(|(_, rest)| rest.split(',').next());
-        let number = host.and_then(|host| host.strip_prefix('h')?.parse::<u16>().ok());
-        if let Some(number) = number.filter(|number| !(1..=hosts).contains(number)) {
-            let error = anyhow!("`{text}`: there is no host h{number}");
-            return Err(Failure::usage(error).help(format!("the lab's hosts are h1 to h{hosts}")));
-        }
-        text.parse::<Fault>()
+        let fault: Fault = text
+            .parse()
             .with_context(|| format!("`{text}` is no fault"))
-            .map_err(|error| Failure::usage(error).help("`nicburn lab fault --list` shows what there is"))
+            .map_err(|error| Failure::usage(error).help("`nicburn lab fault --list` shows what there is"))?;
+        if (1..=hosts).contains(&fault.host) {
+            return Ok(fault);
+        }
+        let error = anyhow!("`{text}`: there is no host h{}", fault.host);
+        Err(Failure::usage(error).help(format!("the lab's hosts are h1 to h{hosts}")))
     };
     texts.iter().map(read).collect()
 }
@@ -165,7 +164,8 @@ fn list() -> Result<u8, Failure> {
     let lines: Vec<String> = labs
         .iter()
         .map(|lab| {
-            let broken = if lab.faults.is_empty() { "nothing".to_owned() } else { lab.faults.join("; ") };
+            let broken: Vec<String> = lab.faults.iter().map(ToString::to_string).collect();
+            let broken = if broken.is_empty() { "nothing".to_owned() } else { broken.join("; ") };
             format!("{:<16} {:>3} hosts  broken: {broken}\n", lab.name, lab.hosts)
         })
         .collect();
