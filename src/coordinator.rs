@@ -30,3 +30,15 @@ pub enum RunError {
     #[error("{0}")] Failed(String),
 }
 pub async fn run(settings: Settings, events: tokio::sync::mpsc::Sender<RunEvent>, stop: tokio::sync::watch::Receiver<StopLevel>) -> Result<Outcome, RunError> { todo!() }
+/// merge: the coord branch writes this as a file of its own.
+pub mod stop {
+    use std::path::{Path, PathBuf};
+    #[derive(Debug, thiserror::Error)]
+    pub enum StopError {
+        #[error("no run is under way here ({})", .0.display())] None(PathBuf),
+        #[error("no run {0} is under way; under way: {1}")] Unknown(String, String),
+        #[error("{0} runs are under way; name one of {1}")] Several(usize, String),
+        #[error("cannot stop run {run}: {why}")] Failed { run: String, why: String },
+    }
+    pub fn stop(state_dir: &Path, run: Option<&str>) -> Result<String, StopError> { Err(StopError::None(state_dir.to_owned())) }
+}

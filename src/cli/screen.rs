@@ -1,0 +1,104 @@
+//! Draws a run's events on stderr, on a thread of its own.
+//!
+//! What an event reads like is the report's; here it is only decided where it goes. The
+//! thread may be held up by a slow terminal: events are then dropped, the run never waits.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread::{self, JoinHandle},
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{failure::Failure, output};
+use crate::{
+    model::{fleet::host::HostName, run::event::RunEvent},
+    report::live,
+};
+
+/// Events that may wait to be drawn; at one `Rates` a second, minutes of a stuck terminal.
+const WAITING_MAX: usize = 1024;
+
+/// How a run is drawn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Look {
+    /// Not at all.
+    Silent,
+    /// A line for each thing that happens.
+    Lines,
+    /// The same above a bar that moves.
+    Bar,
+}
+
+impl Look {
+    /// A bar where somebody watches, lines where stderr is kept.
+    pub(super) fn of(quiet: bool) -> Self {
+        match (quiet, output::watched()) {
+            (true, _) => Self::Silent,
+            (false, true) => Self::Bar,
+            (false, false) => Self::Lines,
+        }
+    }
+}
+
+/// The thread that draws.
+pub(super) struct Screen {
+    events: SyncSender<RunEvent>,
+    thread: JoinHandle<()>,
+}
+
+impl Screen {
+    /// Starts to draw.
+    pub(super) fn start(look: Look) -> Result<Self, Failure> {
+        let (events, waiting) = sync_channel(WAITING_MAX);
+        let thread = thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(move || draw(look, &waiting))
+            .context("cannot start the thread that draws")
+            .map_err(Failure::failed)?;
+        Ok(Self { events, thread })
+    }
+
+    /// Shows an event, or drops it where the terminal is far behind.
+    pub(super) fn show(&self, event: RunEvent) {
+        let _ = self.events.try_send(event);
+    }
+
+    /// Draws what is waiting, and leaves the terminal clean.
+    pub(super) fn finish(self) {
+        drop(self.events);
+        // A panic over there has been printed; the verdict does not depend on it.
+        let _ = self.thread.join();
+    }
+}
+
+fn draw(look: Look, events: &Receiver<RunEvent>) {
+    let bar = if look == Look::Bar { bar() } else { ProgressBar::hidden() };
+    let mut names: Vec<HostName> = Vec::new();
+    while let Ok(event) = events.recv() {
+        match &event {
+            RunEvent::Opened { names: all, planned_s, .. } => {
+                names.clone_from(all);
+                bar.set_length(planned_s.ceil() as u64);
+            }
+            RunEvent::Rates { at, rates } => {
+                bar.set_position(at.as_secs_f64() as u64);
+                bar.set_message(live::progress_line(rates));
+            }
+            _ => {}
+        }
+        let line = if look == Look::Silent { None } else { live::line(&event, &names) };
+        if let Some(line) = line {
+            // Nothing is drawn over a line that is being printed.
+            bar.suspend(|| output::note(&line));
+        }
+    }
+    bar.finish_and_clear();
+}
+
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{pos:>4} of {len} s  {bar:24}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
+}

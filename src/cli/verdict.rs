@@ -1,0 +1,78 @@
+//! From a record to verdicts, files and exit code: one path for `run`, `demo` and `judge`.
+//!
+//! Because it is one path, `judge` on a run's folder writes the same bytes as the run did.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+
+use super::{charts, exit, failure::Failure, files, output};
+use crate::{
+    journal,
+    model::{
+        judge::{summary::Summary, verdict},
+        record::book::Record,
+    },
+    report,
+};
+
+/// The name of the summary within a run's folder.
+pub(super) const SUMMARY_FILE: &str = "summary.json";
+
+/// Judges the record in `folder`, with the lines of `spools` appended, writes the files that
+/// follow from it, and prints the outcome. The exit code.
+pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<u8, Failure> {
+    let record = read_record(folder, spools)?;
+    let summary = verdict::judge(&record);
+    write_files(folder, &summary, &record)?;
+    show(&summary, json)?;
+    Ok(exit::exit_code(&summary))
+}
+
+/// The record of a run, every sound line once.
+pub(super) fn read_record(folder: &Path, spools: &[PathBuf]) -> Result<Record, Failure> {
+    let path = journal::find_record(folder).map_err(Failure::usage)?;
+    let mut lines = journal::read_lines(&path).map_err(Failure::usage)?;
+    for spool in spools {
+        lines.extend(journal::read_lines(spool).map_err(Failure::usage)?);
+    }
+    Record::from_text_lines(lines.iter().map(String::as_str))
+        .with_context(|| format!("{} cannot be judged", path.display()))
+        .map_err(Failure::usage)
+}
+
+/// A summary as a run left it.
+pub(super) fn read_summary(folder: &Path) -> Result<Summary, Failure> {
+    let path = folder.join(SUMMARY_FILE);
+    let text = files::read(&path)
+        .map_err(|failure| failure.help(format!("`nicburn judge {}` writes it", folder.display())))?;
+    let summary: Summary = serde_json::from_str(&text)
+        .with_context(|| format!("{} is no summary of this version", path.display()))
+        .map_err(|error| {
+            Failure::usage(error).help(format!("`nicburn judge {}` writes it anew", folder.display()))
+        })?;
+    let known = crate::model::judge::summary::SUMMARY_SCHEMA;
+    if summary.schema == known {
+        return Ok(summary);
+    }
+    let error = anyhow!("{} has the schema `{}`, not `{known}`", path.display(), summary.schema);
+    Err(Failure::usage(error).help(format!("`nicburn judge {}` writes it anew", folder.display())))
+}
+
+/// Writes all that is rendered; `summary.json` last, so that it stands for the others.
+fn write_files(folder: &Path, summary: &Summary, record: &Record) -> Result<(), Failure> {
+    let rendered = [
+        ("summary.md", report::markdown::markdown(summary)),
+        ("junit.xml", report::junit::junit(summary)),
+        ("report.html", report::html::html(summary, &charts::of(record))),
+        (SUMMARY_FILE, report::summary_json(summary)),
+    ];
+    rendered.iter().try_for_each(|(name, text)| files::write_whole(&folder.join(name), text))
+}
+
+fn show(summary: &Summary, json: bool) -> Result<(), Failure> {
+    if json {
+        return output::data(&report::summary_json(summary));
+    }
+    output::data(&report::text::text(summary, &output::style()))
+}
