@@ -256,7 +256,7 @@ impl Driver {
     /// Queues a line for the disk and shows it to the live view.
     pub(super) fn append(&mut self, text: String, line: &Line, now: RunTime) {
         if let Err(RecordFailed(why)) = self.recorder.append(text, line.i, line.q) {
-            self.fail(why);
+            self.fail(&why);
             return;
         }
         for event in self.live.feed(line, now) {
@@ -279,14 +279,14 @@ impl Driver {
             }
         }
         if let Some(why) = &durable.failed {
-            self.fail(why.clone());
+            self.fail(why);
         }
     }
 
     /// The record cannot be written any more: the run cannot go on.
-    fn fail(&mut self, why: String) {
+    fn fail(&mut self, why: &str) {
         if self.record_failed.is_none() {
-            self.record_failed = Some(why.clone());
+            self.record_failed = Some(why.to_owned());
             self.step(Event::Failed { why: format!("record cannot be written: {why}") });
         }
     }

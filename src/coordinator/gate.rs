@@ -102,7 +102,7 @@ impl Gate {
         if build == self.build {
             return Ok(());
         }
-        let build: String = build.chars().filter(|c| c.is_ascii_graphic()).take(80).collect();
+        let build: String = build.chars().filter(char::is_ascii_graphic).take(80).collect();
         Err(format!("the worker is build {build}, the coordinator {}; install the same on both", self.build))
     }
 }

@@ -166,13 +166,10 @@ struct Post {
 impl Post {
     async fn greet(self, session: CoordinatorSession) {
         let CoordinatorSession { name, from, orders, mut replies, lines, link } = session;
-        let hello = match timeout(HELLO_MAX, replies.next()).await {
-            Ok(Ok(Some(FromWorker::Hello(hello)))) => hello,
-            _ => {
-                tracing::warn!(%name, %from, "session without hello");
-                link.close("no hello within 5 s");
-                return;
-            }
+        let Ok(Ok(Some(FromWorker::Hello(hello)))) = timeout(HELLO_MAX, replies.next()).await else {
+            tracing::warn!(%name, %from, "session without hello");
+            link.close("no hello within 5 s");
+            return;
         };
         let (queue, queued) = mpsc::channel(ORDERS_MAX);
         let welcomed = Arc::new(AtomicBool::new(false));

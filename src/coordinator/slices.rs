@@ -35,8 +35,8 @@ pub(super) fn cut(
     let peers = meets.into_iter().filter_map(|host| Some(Peer { host, addr: *addrs.get(&host)? })).collect();
     let round = |round: &PlannedRound| {
         let flows: Vec<FlowSlice> =
-            round.flows.iter().filter(own).map(|flow| flow_slice(flow, host, rates, &key)).collect();
-        (!flows.is_empty()).then(|| RoundSlice {
+            round.flows.iter().filter(own).map(|flow| flow_slice(*flow, host, rates, &key)).collect();
+        (!flows.is_empty()).then_some(RoundSlice {
             offset_us: round.offset_us,
             for_us: round.for_us,
             streams: round.dose.streams,
@@ -55,7 +55,7 @@ pub(super) fn cut(
 }
 
 fn flow_slice(
-    flow: &PlannedFlow,
+    flow: PlannedFlow,
     host: HostId,
     rates: &BTreeMap<FlowId, BitRate>,
     key: impl Fn(&str) -> SecretHex,

@@ -65,7 +65,7 @@ impl Driver {
 
     fn rates(&self, stage: u16) -> Event {
         let rates = match self.plan.stages.get(usize::from(stage)) {
-            None => Ok(Default::default()),
+            None => Ok(std::collections::BTreeMap::new()),
             Some(planned) => {
                 schedule::rates(planned, &self.live.capacities()).map_err(|faults| faults.to_string())
             }

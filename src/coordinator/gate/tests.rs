@@ -31,7 +31,7 @@ fn hello(who: &str, boot: &str, iface: &str, addr: &str) -> Hello {
         boot_id: boot.to_owned(),
         nic: NicFacts { iface: iface.to_owned(), addr: Some(data_addr.ip()), ..NicFacts::default() },
         data_addr,
-        labels: Default::default(),
+        labels: std::collections::BTreeMap::new(),
         kernel: String::new(),
         cores: 1,
         congestion_control: String::new(),
@@ -102,9 +102,9 @@ fn a_stranger_without_the_token_does_not_learn_which_names_are_taken() {
 
 #[test]
 fn two_workers_never_share_a_card() {
-    let first = hello("h1", "boot-a", "eth0", "10.0.0.1:7000");
     /// (name, second worker's boot, interface, address, whether it is let in)
     type Case = (&'static str, &'static str, &'static str, &'static str, bool);
+    let first = hello("h1", "boot-a", "eth0", "10.0.0.1:7000");
     let cases: &[Case] = &[
         ("another host", "boot-b", "eth0", "10.0.0.2:7000", true),
         ("another namespace of the same kernel", "boot-a", "eth0", "10.0.0.2:7000", true),

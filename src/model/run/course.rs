@@ -61,6 +61,7 @@ pub const OVERTIME: Duration = Duration::from_secs(25);
 
 /// What the course knows of a worker.
 #[derive(Clone, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
 struct Standing {
     connected: bool,
     left: bool,
@@ -205,6 +206,9 @@ impl Course {
     fn advance(&mut self, at: RunTime) {
         loop {
             match &self.phase {
+                Phase::Next(stage) if self.kind(*stage).is_none() => {
+                    self.collect(Ended::Complete, String::new(), false, at);
+                }
                 Phase::Next(_) | Phase::Rating(_) | Phase::Preparing { .. } | Phase::Running { .. }
                     if self.members.values().all(|member| member.left) =>
                 {
@@ -217,7 +221,6 @@ impl Course {
                     self.collect(Ended::Aborted, why, false, at);
                 }
                 Phase::Next(stage) => self.next(*stage, at),
-                Phase::Rating(_) => return,
                 Phase::Preparing { stage, until } => {
                     if at < *until && self.is_awaited(*stage) {
                         return;
@@ -241,7 +244,7 @@ impl Course {
                     }
                     self.end();
                 }
-                Phase::Over => return,
+                Phase::Rating(_) | Phase::Over => return,
             }
         }
     }
@@ -249,12 +252,11 @@ impl Course {
     fn next(&mut self, stage: u16, at: RunTime) {
         self.rates.clear();
         match self.kind(stage) {
-            None => self.collect(Ended::Complete, String::new(), false, at),
             Some(StageKind::Load) => {
                 self.phase = Phase::Rating(stage);
                 self.actions.push(Action::WorkOutRates { stage });
             }
-            Some(StageKind::Reach | StageKind::Calibrate) => self.prepare(stage, at),
+            Some(StageKind::Reach | StageKind::Calibrate) | None => self.prepare(stage, at),
         }
     }
 

@@ -288,15 +288,12 @@ proptest! {
         for _ in 0..10_000 {
             let Some(deadline) = course.deadline() else { break };
             prop_assert!(deadline <= by, "would wait until {}", deadline);
-            let event = match pending.pop_front() {
-                Some((event, later_ms)) => {
-                    at = at + Duration::from_millis(later_ms);
-                    event
-                }
-                None => {
-                    at = at.max(deadline);
-                    Event::Tick
-                }
+            let event = if let Some((event, later_ms)) = pending.pop_front() {
+                at = at + Duration::from_millis(later_ms);
+                event
+            } else {
+                at = at.max(deadline);
+                Event::Tick
             };
             match &event {
                 Event::Lost { host } => { away.insert(*host); }
