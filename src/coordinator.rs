@@ -1,44 +1,116 @@
-//! stub of the agreed interface
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
+//! Drives a run: gathers the fleet, leads it through the plan, writes the record.
+//!
+//! Decides nothing that a test could not decide without a network: the course of a run and
+//! the state of contacts are machines in `model::run`; here is what waits, sends and writes.
+//! Judging is the caller's work, from the record.
+
+mod close;
+mod driver;
+mod folder;
+mod gate;
+mod gather;
+mod intake;
+mod preflight;
+mod recorder;
+mod roster;
+mod sessions;
+mod slices;
+pub mod stop;
+mod teller;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use crate::model::{plan::scenario::Scenario, record::line::Ended, run::event::RunEvent};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::model::{plan::{scenario::Scenario, schedule}, record::line::Ended, run::event::RunEvent};
+
+/// What a run needs to know.
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// Where workers reach the coordinator.
     pub listen: SocketAddr,
     /// What the join file says, where it differs from `listen`.
     pub advertise: Option<SocketAddr>,
+    /// Where the join file is written.
     pub join_file: PathBuf,
+    /// How many workers are expected; they are the planned hosts.
     pub expect: usize,
+    /// With fewer than this many nothing is sent.
     pub min_workers: usize,
+    /// How long they are awaited.
     pub wait: Duration,
-    /// `results/`
+    /// `results/`: the run's folder is made in it.
     pub out: PathBuf,
     /// Keys and the stop socket of runs, 0700.
     pub state_dir: PathBuf,
+    /// What to run.
     pub scenario: Scenario,
+    /// The seed of all draws.
     pub seed: u64,
+    /// Whether the links are a lab's.
     pub simulated_links: bool,
+    /// Whether traffic of others on the same cards is accepted.
     pub shared: bool,
 }
+
+/// How far a run is asked to stop.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum StopLevel { Run, Stop, Now }
-pub struct Outcome { pub folder: PathBuf, pub ended: Ended }
+pub enum StopLevel {
+    /// Not at all.
+    Run,
+    /// Stop sending, collect what was measured, write the end of the record.
+    Stop,
+    /// Write what is there, and return.
+    Now,
+}
+
+/// A run that came to an end and left a record.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+/// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// exit 2: nothing was sent
-    #[error("{0}")] Usage(String),
-    /// exit 1
-    #[error("{0}")] Failed(String),
+    /// Asked for something that cannot be done (exit code 2).
+    #[error("{0}")]
+    Usage(String),
+    /// The tool or its surroundings failed (exit code 1).
+    #[error("{0}")]
+    Failed(String),
 }
-pub async fn run(settings: Settings, events: tokio::sync::mpsc::Sender<RunEvent>, stop: tokio::sync::watch::Receiver<StopLevel>) -> Result<Outcome, RunError> { todo!() }
-/// merge: the coord branch writes this as a file of its own.
-pub mod stop {
-    use std::path::{Path, PathBuf};
-    #[derive(Debug, thiserror::Error)]
-    pub enum StopError {
-        #[error("no run is under way here ({})", .0.display())] None(PathBuf),
-        #[error("no run {0} is under way; under way: {1}")] Unknown(String, String),
-        #[error("{0} runs are under way; name one of {1}")] Several(usize, String),
-        #[error("cannot stop run {run}: {why}")] Failed { run: String, why: String },
-    }
-    pub fn stop(state_dir: &Path, run: Option<&str>) -> Result<String, StopError> { Err(StopError::None(state_dir.to_owned())) }
+
+/// Runs a scenario on the fleet that comes.
+///
+/// Events are told on `events` as far as it has room: a watcher that does not keep up loses
+/// events and never delays the run. The future must be polled on a tokio runtime with time
+/// and I/O.
+///
+/// # Errors
+///
+/// [`RunError::Usage`] and [`RunError::Failed`] as their docs say. Whenever a folder had
+/// been made by then, its record tells the same.
+pub async fn run(
+    settings: Settings,
+    events: mpsc::Sender<RunEvent>,
+    mut stop: watch::Receiver<StopLevel>,
+) -> Result<Outcome, RunError> {
+    let mut teller = teller::Teller::new(events);
+    let ground = preflight::prepare(&settings)?;
+    teller.tell(RunEvent::Listening {
+        addr: ground.addrs.first().map(ToString::to_string).unwrap_or_default(),
+        join_file: settings.join_file.display().to_string(),
+        expected: settings.expect,
+    });
+    let fleet = gather::gather(&settings, ground, &mut teller, &mut stop).await?;
+    let plan = match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
+        Ok(plan) => plan,
+        Err(faults) => return Err(fleet.give_up(RunError::Usage(faults.to_string())).await),
+    };
+    let driver = driver::Driver::open(&settings, plan, fleet, teller)?;
+    driver.drive(stop).await
 }

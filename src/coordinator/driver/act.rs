@@ -1,0 +1,108 @@
+//! What the course asks for, done.
+
+use super::{Driver, EPOCH};
+use crate::{
+    coordinator::slices,
+    model::{
+        fleet::{host::HostId, units::RunTime},
+        plan::schedule,
+        record::line::Body,
+        run::{
+            course::{Action, Event, Order},
+            event::RunEvent,
+            message::{FromCoordinator, PLAN_FRAME_MAX_BYTES},
+        },
+    },
+    wire::identity,
+};
+
+impl Driver {
+    /// Steps the course and carries out what it asks for; answers it in the same way.
+    pub(super) fn step(&mut self, event: Event) {
+        let mut events = std::collections::VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let actions = self.course.step(event, self.clock.now());
+            for action in actions {
+                match action {
+                    Action::Tell { host, order } => events.extend(self.tell(host, order)),
+                    Action::Record(body) => self.write(body),
+                    Action::Announce(event) => self.teller.tell(event),
+                    Action::Calibrated => self.calibrated(),
+                    Action::WorkOutRates { stage } => events.push_back(self.rates(stage)),
+                    Action::Over(ending) => self.ending = Some(ending),
+                }
+            }
+        }
+    }
+
+    /// Sends an order; where it cannot be sent, the event that says so.
+    fn tell(&self, host: HostId, order: Order) -> Option<Event> {
+        let session = self.roster.get(host)?.session.as_ref()?;
+        let order = match order {
+            Order::Start { stage, at } => FromCoordinator::Start { stage, at },
+            Order::Stop { why } => FromCoordinator::Stop { why },
+            Order::Finish => FromCoordinator::Finish,
+            Order::Prepare { stage } => {
+                let planned = self.plan.stages.get(usize::from(stage))?;
+                let slice = slices::cut(planned, host, &self.addrs, self.course.rates(), |label| {
+                    identity::derive(&self.secret, label)
+                });
+                let length = serde_json::to_vec(&slice).map_or(usize::MAX, |text| text.len());
+                // Room for the message around the slice.
+                if length + 64 > PLAN_FRAME_MAX_BYTES {
+                    let why = format!(
+                        "its slice of the stage has {length} bytes, more than the {PLAN_FRAME_MAX_BYTES} of a frame; \
+                         use fewer rounds or repeats a stage"
+                    );
+                    return Some(Event::CannotDo { host, stage, why });
+                }
+                FromCoordinator::Prepare(Box::new(slice))
+            }
+        };
+        session.tell(order);
+        None
+    }
+
+    fn rates(&self, stage: u16) -> Event {
+        let rates = match self.plan.stages.get(usize::from(stage)) {
+            None => Ok(std::collections::BTreeMap::new()),
+            Some(planned) => {
+                schedule::rates(planned, &self.live.capacities()).map_err(|faults| faults.to_string())
+            }
+        };
+        Event::Rates { stage, rates }
+    }
+
+    fn calibrated(&mut self) {
+        let hosts = self.live.capacities();
+        let capacity = hosts.iter().filter_map(|(host, (tx, rx))| Some((*host, (*tx)?, (*rx)?))).collect();
+        self.teller.tell(RunEvent::Calibrated { capacity });
+        self.write(Body::Capacity { hosts });
+    }
+
+    /// Numbers the present instance of a host, and says so in the record.
+    pub(super) fn enrol(&mut self, host: HostId) {
+        if let Some(joined) = self.roster.enrol(host) {
+            self.write(Body::Joined(Box::new(joined)));
+        }
+    }
+
+    /// Tells a worker who it is in this run and where its lines go on.
+    pub(super) fn welcome(&mut self, host: HostId, at: RunTime) {
+        let lease = self.lease();
+        if let Some(member) = self.roster.get(host)
+            && let Some(session) = &member.session
+        {
+            session.tell(FromCoordinator::Welcome {
+                host,
+                instance: member.instance,
+                epoch: EPOCH,
+                run: self.run.clone(),
+                acked_seq: self.acked.get(&member.instance).copied().unwrap_or_default(),
+            });
+            session.tell(lease);
+        }
+        // The change, if it is one, is told by whoever knows that this is a return.
+        self.liveness.came(host, at);
+    }
+}
