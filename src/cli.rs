@@ -49,6 +49,22 @@ pub fn main(cli: Cli) -> u8 {
     }
 }
 
+/// Starts logging, for binaries that have no command line of this room.
+pub fn log_to_stderr() {
+    log::start();
+}
+
+/// A worker's life, for both binaries.
+pub fn worker(args: crate::worker::WorkerArgs) -> u8 {
+    match crate::worker::main(args) {
+        Ok(()) => exit::OK,
+        Err(ending) => {
+            output::note(&format!("error: {ending}"));
+            exit::of_process(ending.code())
+        }
+    }
+}
+
 fn dispatch(command: Command) -> Result<u8, failure::Failure> {
     match command {
         Command::Demo(args) => demo::main(&args),
@@ -62,7 +78,7 @@ fn dispatch(command: Command) -> Result<u8, failure::Failure> {
         Command::Schema(args) => schema::main(&args),
         Command::Completions(args) => completions::main(&args),
         Command::Man => man::main(),
-        Command::Worker(args) => Ok(exit::of_process(crate::worker::main(args))),
+        Command::Worker(args) => Ok(worker(args)),
         Command::LabHolder => Ok(exit::of_process(crate::lab::holder::main())),
     }
 }

@@ -1,0 +1,501 @@
+//! A worker's control loop: joins, obeys, tells, reconnects, and ends by the plan.
+//!
+//! One task selects over everything that can happen and never waits for a slow line: orders
+//! are read here, replies and record lines are written by two small tasks of their own, and
+//! connecting goes on beside it. What carries bytes is not touched by any of this.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+};
+
+use super::{
+    Ending, Lines, Parts,
+    facts::{self, Sampler},
+    nic,
+    offset::OffsetFilter,
+    outbox::Outbox,
+    reach,
+    transfer::{Command, Flow, Round, Stage, key::TransferKey},
+};
+use crate::{
+    model::{
+        fleet::{host::HostId, units::RunTime},
+        plan::layout::StageKind,
+        record::line::Body,
+        run::{
+            BUILD,
+            message::{FromCoordinator, FromWorker, Hello, PROTOCOL, StageSlice},
+        },
+    },
+    sys::clock,
+    wire::{
+        endpoint::{JoinError, Receiver, Sender, WireError, WorkerSession, connect, join},
+        identity::WorkerIdentity,
+    },
+};
+
+/// Joining is tried for this long: the coordinator may still be busy with others.
+const JOIN_FOR: Duration = Duration::from_secs(20);
+
+/// Between two attempts to reach the coordinator.
+const RETRY: Duration = Duration::from_millis(300);
+
+/// The run's time is asked for once a second, and at first in quick succession.
+const PING: Duration = Duration::from_secs(1);
+const FIRST_PINGS: u32 = 8;
+const FIRST_PING: Duration = Duration::from_millis(40);
+
+/// The link is looked at each slot, so that a lost carrier is told at once.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Looks between two full samples of the host.
+const LOOKS_PER_SAMPLE: u32 = 10;
+
+/// Without a welcome by then the run is over for this worker.
+const WELCOME_MAX: Duration = Duration::from_secs(600);
+
+/// After its last line, a worker waits this long for the coordinator to have written it.
+const DELIVER_MAX: Duration = Duration::from_secs(10);
+
+/// Stopping by a signal takes no longer than this.
+const LEAVE_MAX: Duration = Duration::from_millis(800);
+
+/// Replies and batches that may wait for a slow line.
+const REPLIES_MAX: usize = 64;
+const BATCHES_MAX: usize = 4;
+
+/// Files that a worker needs besides its streams.
+const OWN_FILES: u64 = 64;
+
+/// Joins and serves until the run is over.
+pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
+    let identity = Arc::new(join_run(&parts).await?);
+    let outbox = Outbox::create(&parts.spool_dir, parts.name.as_str())
+        .map_err(|error| Ending::Failed(format!("cannot keep a spool: {error}; name a folder with --spool")))?;
+    let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
+    let mut serving = Serving {
+        identity,
+        outbox,
+        sampler,
+        link: None,
+        filter: OffsetFilter::default(),
+        host: None,
+        over_at: None,
+        finish_by: None,
+        stage: None,
+        started: None,
+        looks: 0,
+        pings: 0,
+        parts,
+    };
+    let ended = serving.serve(lines).await;
+    serving.end(ended).await
+}
+
+async fn join_run(parts: &Parts) -> Result<WorkerIdentity, Ending> {
+    let deadline = Instant::now() + JOIN_FOR;
+    loop {
+        // Control leaves by whatever way leads there: only data is bound to the card.
+        match join(&parts.join, &parts.name, BUILD, None).await {
+            Ok(identity) => return Ok(identity),
+            Err(JoinError::Refused(why)) => return Err(Ending::Refused(format!("the coordinator refused: {why}"))),
+            Err(JoinError::Wire(error)) if Instant::now() >= deadline => {
+                return Err(Ending::Failed(format!("cannot join run {}: {error}", parts.join.run)));
+            }
+            Err(JoinError::Wire(error)) => {
+                tracing::debug!(%error, "joining failed; trying again");
+                sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+
+/// The two writing tasks of a live session, and what it hears.
+struct LiveLink {
+    orders: Receiver<FromCoordinator>,
+    replies: mpsc::Sender<FromWorker>,
+    batches: mpsc::Sender<String>,
+}
+
+fn writer<T: serde::Serialize + Send + Sync + 'static>(mut to: Sender<T>, room: usize) -> mpsc::Sender<T> {
+    let (queue, mut waiting) = mpsc::channel::<T>(room);
+    tokio::spawn(async move {
+        while let Some(message) = waiting.recv().await {
+            // A line that stalls is tried again until the session is given up, which closes
+            // this queue.
+            while to.send(&message).await.is_err() {
+                if waiting.is_closed() {
+                    return;
+                }
+                sleep(Duration::from_millis(50)).await;
+            }
+        }
+    });
+    queue
+}
+
+struct Serving {
+    parts: Parts,
+    identity: Arc<WorkerIdentity>,
+    outbox: Outbox,
+    sampler: Sampler,
+    link: Option<LiveLink>,
+    filter: OffsetFilter,
+    host: Option<HostId>,
+    over_at: Option<RunTime>,
+    finish_by: Option<Instant>,
+    stage: Option<Arc<Stage>>,
+    started: Option<u16>,
+    looks: u32,
+    pings: u32,
+}
+
+impl Serving {
+    async fn serve(&mut self, mut lines: Lines) -> Result<(), Ending> {
+        let failed = |error: std::io::Error| Ending::Failed(format!("cannot watch for signals: {error}"));
+        let mut term = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut int = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut connecting: Option<JoinHandle<Result<WorkerSession, WireError>>> = None;
+        let mut ping_at = Instant::now();
+        let welcome_by = Instant::now() + WELCOME_MAX;
+        loop {
+            if self.link.is_none() && connecting.is_none() {
+                connecting = Some(self.connect());
+            }
+            let batches = self.link.as_ref().map(|link| link.batches.clone()).filter(|_| self.outbox.has_more());
+            tokio::select! {
+                biased;
+                _ = term.recv() => return self.leave("SIGTERM").await,
+                _ = int.recv() => return self.leave("SIGINT").await,
+                order = next_order(&mut self.link) => match order {
+                    Some(order) => self.obey(order)?,
+                    None => self.link = None,
+                },
+                session = connected(&mut connecting) => {
+                    connecting = None;
+                    if let Some(session) = session {
+                        self.begin(session);
+                        ping_at = Instant::now();
+                    }
+                }
+                () = sleep_until(ping_at), if self.link.is_some() => {
+                    self.ping();
+                    ping_at = Instant::now() + if self.pings < FIRST_PINGS { FIRST_PING } else { PING };
+                }
+                Some((at, body)) = lines.recv() => self.keep(at, body)?,
+                Some(permit) = reserve(batches) => self.send_batch(permit)?,
+                _ = look.tick() => self.look()?,
+            }
+            if self.is_over(welcome_by)? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn connect(&self) -> JoinHandle<Result<WorkerSession, WireError>> {
+        let (join, identity) = (self.parts.join.clone(), Arc::clone(&self.identity));
+        tokio::spawn(async move {
+            let session = connect(&join, &identity, None).await;
+            if session.is_err() {
+                sleep(RETRY).await;
+            }
+            session
+        })
+    }
+
+    fn begin(&mut self, session: WorkerSession) {
+        let link = LiveLink {
+            orders: session.orders,
+            replies: writer(session.replies, REPLIES_MAX),
+            batches: writer(session.lines, BATCHES_MAX),
+        };
+        self.link = Some(link);
+        self.pings = 0;
+        self.reply(FromWorker::Hello(Box::new(self.hello())));
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            versions: (PROTOCOL, PROTOCOL),
+            build: BUILD.to_owned(),
+            name: self.parts.name.clone(),
+            instance: instance_id(),
+            boot_id: facts::boot_id(),
+            nic: nic::describe(&self.parts.card),
+            data_addr: self.parts.data_addr,
+            labels: self.parts.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
+            congestion_control: self.parts.shared.binding.congestion_control.clone(),
+        }
+    }
+
+    /// Queues a reply. A full queue means a dead line: its end will be noticed.
+    fn reply(&self, reply: FromWorker) {
+        if let Some(link) = &self.link
+            && link.replies.try_send(reply).is_err()
+        {
+            tracing::debug!("a reply found no room");
+        }
+    }
+
+    fn ping(&mut self) {
+        self.pings = self.pings.saturating_add(1);
+        let best = self.filter.best();
+        self.reply(FromWorker::Ping {
+            sent_us: clock::now_us(),
+            offset_us: best.map(|(offset, _)| offset),
+            error_us: best.map(|(_, error)| error),
+        });
+    }
+
+    fn obey(&mut self, order: FromCoordinator) -> Result<(), Ending> {
+        match order {
+            FromCoordinator::Welcome { host, instance, epoch, acked_seq, .. } => {
+                self.host = Some(host);
+                self.outbox.welcome(instance, epoch, acked_seq);
+            }
+            FromCoordinator::Refused { why } => {
+                return Err(Ending::Refused(format!("the coordinator refused: {why}")));
+            }
+            FromCoordinator::Pong { sent_us, run_us } => self.heard_pong(sent_us, run_us),
+            FromCoordinator::Lease { ttl_ms, over_at } => {
+                let until = clock::now_us() + u64::from(ttl_ms) * 1000;
+                self.parts.shared.lease_until_us.store(until, Ordering::Relaxed);
+                self.over_at = Some(over_at);
+            }
+            FromCoordinator::Prepare(slice) => self.prepare(&slice),
+            FromCoordinator::Start { stage, at } => self.start(stage, at),
+            FromCoordinator::Stop { why } => {
+                tracing::info!(why, "told to stop");
+                self.parts.carriers.tell(&Command::Stop);
+            }
+            FromCoordinator::Acked { seq } => self.outbox.acked(seq),
+            FromCoordinator::Finish => {
+                self.parts.carriers.tell(&Command::Stop);
+                self.finish_by = Some(Instant::now() + DELIVER_MAX);
+                self.reply(FromWorker::Done { last_seq: self.outbox.last_seq() });
+            }
+        }
+        Ok(())
+    }
+
+    fn heard_pong(&mut self, sent_us: u64, run_us: RunTime) {
+        self.filter.add(sent_us, run_us, clock::now_us());
+        if let Some((offset, _)) = self.filter.best() {
+            self.parts.shared.offset_us.store(offset, Ordering::Relaxed);
+            self.parts.shared.synced.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn prepare(&mut self, slice: &StageSlice) {
+        // After a lost connection the running stage is handed out again: it goes on as it is.
+        if self.stage.as_ref().is_some_and(|known| known.stage == slice.stage) {
+            return self.reply(FromWorker::Ready { stage: slice.stage });
+        }
+        let reply = match self.understand(slice) {
+            Ok(stage) => {
+                let stage = Arc::new(stage);
+                self.stage = Some(Arc::clone(&stage));
+                self.parts.carriers.tell(&Command::Prepare(stage));
+                FromWorker::Ready { stage: slice.stage }
+            }
+            Err(why) => FromWorker::CannotDo { stage: slice.stage, why },
+        };
+        self.reply(reply);
+    }
+
+    /// A slice as the carriers take it, or why it cannot be done.
+    fn understand(&self, slice: &StageSlice) -> Result<Stage, String> {
+        let key = |secret| TransferKey::new(secret).ok_or_else(|| "a transfer's key is no 64 hexadecimal digits".to_owned());
+        let peers: BTreeMap<HostId, _> = slice.peers.iter().map(|peer| (peer.host, peer.addr)).collect();
+        for addr in peers.values() {
+            if let Some(why) = self.parts.limits.refuses(*addr, self.parts.card.addr) {
+                return Err(why);
+            }
+        }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+        let mut rounds = Vec::new();
+        for round in &slice.rounds {
+            let needed = round.flows.len() as u64 * u64::from(round.streams) + OWN_FILES;
+            if needed > files {
+                return Err(format!("{needed} files are needed for its streams and {files} are permitted; raise the limit (ulimit -n), or plan fewer streams"));
+            }
+            let flows: Result<Vec<Flow>, String> = round
+                .flows
+                .iter()
+                .map(|flow| {
+                    let peer = peers.get(&flow.peer).ok_or_else(|| format!("flow {} goes to an unknown host", flow.flow))?;
+                    let rate_bps = flow.rate_bps;
+                    Ok(Flow { flow: flow.flow, role: flow.role, peer: *peer, rate_bps, key: key(&flow.key)? })
+                })
+                .collect();
+            rounds.push(Round {
+                offset_us: round.offset_us,
+                for_us: round.for_us,
+                streams: round.streams,
+                flows: flows?,
+            });
+        }
+        let reaches = slice.kind == StageKind::Reach;
+        let peers = if reaches { peers } else { BTreeMap::new() };
+        Ok(Stage { stage: slice.stage, fleet_key: key(&slice.fleet_key)?, rounds, peers })
+    }
+
+    fn start(&mut self, stage: u16, at: RunTime) {
+        if self.started.replace(stage) == Some(stage) {
+            return;
+        }
+        self.parts.carriers.tell(&Command::Start { stage, at });
+        let Some(prepared) = self.stage.clone().filter(|known| known.stage == stage && !known.peers.is_empty()) else {
+            return;
+        };
+        let (shared, own) = (Arc::clone(&self.parts.shared), self.host);
+        let wait = at.since(shared.run_now());
+        tokio::spawn(async move {
+            sleep(wait).await;
+            if let Some(own) = own {
+                reach::reach(shared, prepared, own).await;
+            }
+        });
+    }
+
+    fn keep(&mut self, at: RunTime, body: Body) -> Result<(), Ending> {
+        if !self.outbox.is_welcome() {
+            return Ok(());
+        }
+        self.outbox.add(at, body).map_err(|error| {
+            self.parts.carriers.tell(&Command::Stop);
+            Ending::Failed(format!("cannot keep record lines: {error}; this worker has stopped sending"))
+        })
+    }
+
+    fn send_batch(&mut self, permit: mpsc::OwnedPermit<String>) -> Result<(), Ending> {
+        let batch = self.outbox.next_batch().map_err(|error| Ending::Failed(format!("cannot read the spool: {error}")))?;
+        permit.send(batch);
+        Ok(())
+    }
+
+    /// Looks at the link, and once a second at the whole host.
+    fn look(&mut self) -> Result<(), Ending> {
+        self.looks += 1;
+        let changed = self.sampler.carrier_changed();
+        if !self.parts.shared.synced.load(Ordering::Relaxed) || !(changed || self.looks >= LOOKS_PER_SAMPLE) {
+            return Ok(());
+        }
+        if self.looks >= LOOKS_PER_SAMPLE {
+            self.looks = 0;
+        }
+        let seen = self.sampler.sample();
+        self.keep(self.parts.shared.run_now(), Body::Host(Box::new(seen)))
+    }
+
+    /// Whether this worker has nothing left to do.
+    fn is_over(&mut self, welcome_by: Instant) -> Result<bool, Ending> {
+        if let Some(by) = self.finish_by {
+            if self.outbox.is_delivered() {
+                return Ok(true);
+            }
+            if Instant::now() >= by {
+                return Err(self.undelivered());
+            }
+        }
+        let past = self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
+        if past || (self.over_at.is_none() && Instant::now() >= welcome_by) {
+            return Err(self.undelivered());
+        }
+        Ok(false)
+    }
+
+    fn undelivered(&self) -> Ending {
+        let path = self.outbox.path();
+        Ending::LostCoordinator(format!(
+            "the run is over and its coordinator is gone; what it did not get is in {}: nicburn judge RUN --spool {}",
+            path.display(),
+            path.display()
+        ))
+    }
+
+    /// Stops by a signal: sending ends at once, and the coordinator is told.
+    async fn leave(&mut self, signal: &str) -> Result<(), Ending> {
+        self.parts.carriers.tell(&Command::Stop);
+        self.parts.shared.lease_until_us.store(0, Ordering::Relaxed);
+        self.reply(FromWorker::Leaving { why: signal.to_owned() });
+        let told = async {
+            while self.link.as_ref().is_some_and(|link| link.replies.capacity() < REPLIES_MAX) {
+                sleep(Duration::from_millis(20)).await;
+            }
+            sleep(Duration::from_millis(100)).await;
+        };
+        let _ = tokio::time::timeout(LEAVE_MAX, told).await;
+        Err(Ending::Failed(format!("stopped by {signal}")))
+    }
+
+    async fn end(self, ended: Result<(), Ending>) -> Result<(), Ending> {
+        let carriers = self.parts.carriers;
+        // Carriers notice within 100 ms; joining them must not hold up the last frames.
+        let joined = tokio::task::spawn_blocking(move || carriers.quit());
+        let _ = tokio::time::timeout(Duration::from_secs(2), joined).await;
+        if ended.is_ok()
+            && let Err(error) = self.outbox.remove()
+        {
+            tracing::warn!(%error, "the spool is left behind");
+        }
+        ended
+    }
+}
+
+/// The next order of a live session; pends while there is none, `None` once it is gone.
+async fn next_order(link: &mut Option<LiveLink>) -> Option<FromCoordinator> {
+    match link {
+        Some(link) => link.orders.next().await.ok().flatten(),
+        None => std::future::pending().await,
+    }
+}
+
+/// The session that is being made; pends while none is, `None` where it failed.
+async fn connected(connecting: &mut Option<JoinHandle<Result<WorkerSession, WireError>>>) -> Option<WorkerSession> {
+    match connecting {
+        Some(task) => match task.await {
+            Ok(Ok(session)) => Some(session),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the coordinator is not reached");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "connecting broke");
+                None
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// Room for a batch; pends where there is nothing to send.
+async fn reserve(batches: Option<mpsc::Sender<String>>) -> Option<mpsc::OwnedPermit<String>> {
+    match batches {
+        Some(batches) => match batches.reserve_owned().await {
+            Ok(permit) => Some(permit),
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// 32 digits drawn once for this process.
+fn instance_id() -> String {
+    static DRAWN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    DRAWN.get_or_init(|| crate::wire::identity::random_secret().0[..32].to_owned()).clone()
+}
