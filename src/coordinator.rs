@@ -114,3 +114,6 @@ pub async fn run(
     let driver = driver::Driver::open(&settings, plan, fleet, teller)?;
     driver.drive(stop).await
 }
+
+#[cfg(test)]
+mod tests;

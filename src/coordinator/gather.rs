@@ -145,7 +145,7 @@ impl Door {
 impl Fleet {
     fn hear(&mut self, event: FromFleet, settings: &Settings, teller: &mut Teller) {
         match event {
-            FromFleet::Join(call) => self.door.join(call),
+            FromFleet::Join(call) => self.door.join(*call),
             FromFleet::Hello(session, hello) => {
                 if let Err(why) = self.door.admit(&session, &hello, &self.roster) {
                     // Its place is free again, unless another session of it is in.

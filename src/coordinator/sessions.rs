@@ -68,7 +68,7 @@ impl RunClock {
 /// What reaches the driver from the fleet, except lines.
 pub(super) enum FromFleet {
     /// Somebody wants a certificate.
-    Join(JoinCall),
+    Join(Box<JoinCall>),
     /// A session said who it is.
     Hello(SessionHandle, Box<Hello>),
     /// A later message of the session with this number.
@@ -140,7 +140,7 @@ pub(super) fn open(listener: Arc<Listener>, clock: RunClock) -> Inbox {
             match listener.accept().await {
                 None => return,
                 Some(Incoming::Join(call)) => {
-                    if to_fleet.send(FromFleet::Join(call)).await.is_err() {
+                    if to_fleet.send(FromFleet::Join(Box::new(call))).await.is_err() {
                         return;
                     }
                 }

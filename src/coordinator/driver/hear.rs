@@ -24,7 +24,7 @@ const REFUSED_TOLD_MAX: u64 = 5;
 impl Driver {
     pub(super) fn hear(&mut self, event: FromFleet) {
         match event {
-            FromFleet::Join(call) => self.door.join(call),
+            FromFleet::Join(call) => self.door.join(*call),
             FromFleet::Hello(session, hello) => self.came_back(session, *hello),
             FromFleet::Said(session, said) => self.said(session, said),
             FromFleet::Gone(session, gone) => {
