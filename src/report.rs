@@ -1,4 +1,4 @@
-//! Says what was measured and judged: text, live lines, JSON, Markdown, JUnit, HTML.
+//! Says what was measured and judged: text, live lines, JSON, Markdown, `JUnit`, HTML.
 //!
 //! Every function here takes values of [`model`](crate::model) and gives back text. Where
 //! that text goes (a terminal, a file) and whether it may be coloured is the caller's. No

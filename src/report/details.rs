@@ -10,6 +10,9 @@ use super::{advice, escape, figures, words};
 /// Drop-offs of one host that are listed; the rest is counted.
 const DROP_OFFS_SHOWN: usize = 8;
 
+/// The label of what to do next. Its texts are this room's own: they need no escape from markup.
+pub const NEXT: &str = "Next";
+
 /// A label and what is said under it, in one line.
 pub type Point = (&'static str, String);
 
@@ -41,7 +44,7 @@ pub fn finding_points(finding: &Finding) -> Vec<Point> {
         points.push(("Numbers", others.join(", ")));
     }
     points.push(("Evidence", words::basis(finding.evidence).to_owned()));
-    points.push(("Next", advice::next_step(finding.kind).to_owned()));
+    points.push((NEXT, advice::next_step(finding.kind).to_owned()));
     points
 }
 
@@ -62,7 +65,7 @@ pub fn host_points(host: &HostSummary) -> Vec<Point> {
         points.push(("Drop-off", format!("and {more} more; all are in summary.json")));
     }
     if host.findings.is_empty() && matches!(host.verdict, Verdict::Inconclusive | Verdict::NotTested) {
-        points.push(("Next", advice::NOT_MEASURED.to_owned()));
+        points.push((NEXT, advice::NOT_MEASURED.to_owned()));
     }
     points
 }

@@ -58,11 +58,17 @@ pub fn html(text: &str) -> String {
 
 /// [`plain`], and read as text by Markdown renderers, also in a cell of a table.
 ///
-/// `@` is escaped because ticket systems mention people by it.
+/// `@` is escaped because ticket systems mention people by it; `_` within a word is none, as
+/// `CommonMark` marks nothing there and names of kinds stay readable in the source.
 pub fn markdown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in plain(text).chars() {
+    let text = plain(text);
+    let mut chars = text.chars().peekable();
+    let mut after_word = false;
+    while let Some(c) = chars.next() {
+        let before_word = chars.peek().is_some_and(|next| next.is_alphanumeric());
         match c {
+            '_' if after_word && before_word => out.push(c),
             '&' | '<' | '>' | '@' | '|' => {
                 // Writing to a String cannot fail.
                 let _ = write!(out, "&#{};", u32::from(c));
@@ -73,6 +79,7 @@ pub fn markdown(text: &str) -> String {
             }
             c => out.push(c),
         }
+        after_word = c.is_alphanumeric();
     }
     out
 }
@@ -103,7 +110,7 @@ mod tests {
     #[test]
     fn markdown_neither_mentions_nor_breaks_a_cell() {
         assert_eq!(markdown("<b>|@all"), "&#60;b&#62;&#124;&#64;all");
-        assert_eq!(markdown("a_b*c"), "a\\_b\\*c");
+        assert_eq!(markdown("a_b*c _x_"), "a_b\\*c \\_x\\_");
     }
 
     proptest! {

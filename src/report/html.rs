@@ -134,10 +134,10 @@ fn finding(out: &mut String, finding: &Finding) {
 }
 
 fn points(out: &mut String, points: impl IntoIterator<Item = Point>) {
-    let rows: String = points
-        .into_iter()
-        .map(|(label, text)| format!("<dt>{label}</dt><dd>{}</dd>", escape::html(&text)))
-        .collect();
+    let mut rows = String::new();
+    for (label, text) in points {
+        let _ = write!(rows, "<dt>{label}</dt><dd>{}</dd>", escape::html(&text));
+    }
     if !rows.is_empty() {
         let _ = writeln!(out, "<dl>{rows}</dl>");
     }

@@ -86,7 +86,7 @@ fn detail(out: &mut String, host: &HostSummary, style: Style) {
         push(out, &wrap(&name, WIDTH).join("\n"));
         push(out, format!("  {coloured}  {card}").trim_end());
     }
-    for (label, text) in details::reason(host) {
+    if let Some((label, text)) = details::reason(host) {
         labelled(out, label, &text);
     }
     for finding in &host.findings {

@@ -49,8 +49,12 @@ pub const fn severity(severity: Severity) -> &'static str {
 /// What a finding rests on, as a sentence's part.
 pub const fn basis(basis: Basis) -> &'static str {
     match basis {
-        Basis::EndToEnd => "end-to-end: what its peers received, and nothing on the host itself",
-        Basis::Corroborated => "corroborated: its peers' counts, and a counter or kernel line of that host",
+        Basis::EndToEnd => {
+            "end-to-end: receivers' counts alone; no counter or kernel line of the host says so too"
+        }
+        Basis::Corroborated => {
+            "corroborated: receivers' counts, and a counter or kernel line of that host alone"
+        }
     }
 }
 

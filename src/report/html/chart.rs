@@ -203,7 +203,11 @@ mod tests {
 
     #[test]
     fn axes_end_at_round_numbers() {
-        assert_eq!([9.0e7, 1.01e8, 2.2e8, 2.6e8, 1e9].map(step_up), [1e8, 2e8, 2.5e8, 5e8, 1e9]);
+        for (value, top) in
+            [(9.0e7, 1e8), (1.01e8, 2e8), (2.2e8, 2.5e8), (2.6e8, 5e8), (1e9, 1e9), (0.7, 1.0)]
+        {
+            assert!((step_up(value) / top - 1.0).abs() < 1e-9, "{value} gave {}", step_up(value));
+        }
     }
 
     #[test]
