@@ -20,7 +20,7 @@ const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 150.0;
 /// Room for the labels of the rates, the stages and the seconds.
 const LEFT: f64 = 38.0;
-const RIGHT: f64 = 6.0;
+const RIGHT: f64 = 14.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 18.0;
 
