@@ -107,7 +107,7 @@ pub fn witnesses(host: &HostSummary) -> Vec<String> {
 pub fn drop_off(drop_off: &DropOff) -> String {
     let length = match drop_off.for_s {
         Some(for_s) => format!("for {}", figures::seconds(Some(for_s))),
-        None => "to the end".to_owned(),
+        None => "(end not seen)".to_owned(),
     };
     let from =
         drop_off.offered_bps.map_or_else(String::new, |bps| format!(", from {}", figures::rate(Some(bps))));

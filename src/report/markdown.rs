@@ -120,7 +120,7 @@ mod tests {
           - Next: Before a reboot, save `dmesg`, `ethtool -i`, `ethtool -S` and `ethtool -k` of the card: the cause is lost with it. Run the same scenario and seed again; then try another driver or firmware, offloads off, another port or cable, and swap the card if it still dies.
         - Seen by: h1, h2, h4
         - Drop-off: tx+rx at 41.3 s for 3.1 s in storm, from 88.0 Mb/s, 100 % missing
-        - Drop-off: tx+rx at 52.0 s to the end in storm, from 88.0 Mb/s, 100 % missing
+        - Drop-off: tx+rx at 52.0 s (end not seen) in storm, from 88.0 Mb/s, 100 % missing
 
         ## h4: INCONCLUSIVE
 

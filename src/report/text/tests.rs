@@ -41,7 +41,7 @@ fn a_fleet_with_a_failed_host_reads_like_this() {
                     if it still dies.
         Seen by     h1, h2, h4
         Drop-off    tx+rx at 41.3 s for 3.1 s in storm, from 88.0 Mb/s, 100 % missing
-        Drop-off    tx+rx at 52.0 s to the end in storm, from 88.0 Mb/s, 100 % missing
+        Drop-off    tx+rx at 52.0 s (end not seen) in storm, from 88.0 Mb/s, 100 % missing
 
     h4  INCONCLUSIVE  eth0, veth, MTU 1500
         Why         the worker was short of CPU for 61 % of the stage storm
