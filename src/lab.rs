@@ -1,50 +1,128 @@
-//! merge: a stub of the lab room; the lab branch replaces this file whole.
-#![allow(missing_docs, clippy::all, clippy::pedantic, clippy::todo, unused, reason = "stub")]
+//! Fleets of network namespaces on this machine, and the faults put on them.
+//!
+//! A *holder* process keeps every namespace by descriptor and drives the faults; when it
+//! goes, in whatever way, the kernel removes the rest. Workers are real processes started
+//! inside. The coordinator enters the fleet like any other machine, and neither it nor the
+//! judge is ever told what fault there is.
+//!
+//! Not here: carrying bytes, judging, and what a person types.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use crate::sys::{namespace::NamespaceError, offload::OffloadError};
+
+pub mod client;
+pub mod demo;
+pub mod fault;
+pub mod fleet;
+pub mod holder;
+pub mod protocol;
+pub mod spec;
+mod tool;
+
+pub use demo::demo_fault;
+
+/// Why a lab could not be built, reached or changed.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct LabError(pub String);
-pub fn demo_fault(seed: u64, spec: &spec::LabSpec) -> fault::Fault { todo!() }
-pub mod spec {
-    use std::path::PathBuf;
-    use crate::model::fleet::units::BitRate;
-    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-    pub enum Control { InBand, Separate }
-    #[derive(Clone, Debug)]
-    pub struct LabSpec {
-        pub hosts: u16, pub nic_rate: BitRate, pub mtu: u32, pub racks: u16, pub uplink: Option<BitRate>,
-        pub control: Control, pub ipv6: bool, pub ttl_s: u64, pub detached: bool, pub state_dir: PathBuf, pub name: String,
-    }
-    impl LabSpec { pub fn check(&self) -> Result<(), super::LabError> { Ok(()) } pub fn rack(&self, host: u16) -> u16 { if self.racks == 2 && host > self.hosts.div_ceil(2) { 2 } else { 1 } }
-    pub fn host_number(&self, name: &str) -> Option<u16> { name.strip_prefix('h')?.parse().ok().filter(|n| (1..=self.hosts).contains(n)) }
-    pub fn load_warning(&self) -> Option<String> { None } }
+pub enum LabError {
+    /// The wish for a fleet is not sound.
+    #[error(transparent)]
+    Spec(#[from] spec::SpecError),
+    /// The text of a fault is not sound.
+    #[error(transparent)]
+    Fault(#[from] fault::FaultError),
+    /// A program that builds links is not installed.
+    #[error(
+        "the lab needs the program `{program}`, which is not on this machine; apt-get install -y iproute2 nftables"
+    )]
+    ToolMissing {
+        /// The program looked for.
+        program: &'static str,
+    },
+    /// A program that builds links refused its text.
+    #[error("`{command}` failed: {stderr}")]
+    ToolFailed {
+        /// The program with its arguments.
+        command: String,
+        /// What it said, with the line of the batch that it stopped at.
+        stderr: String,
+    },
+    /// A program that builds links did not come back.
+    #[error("`{command}` did not end within {limit:?} and was killed")]
+    ToolHung {
+        /// The program with its arguments.
+        command: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// Namespaces are not to be had here.
+    #[error(transparent)]
+    Namespace(#[from] NamespaceError),
+    /// A link's offloads could not be switched off.
+    #[error(transparent)]
+    Offload(#[from] OffloadError),
+    /// The holder did not answer in time.
+    #[error("the lab's holder gave no answer to `{asked}` within {limit:?}; its own log says more")]
+    NoAnswer {
+        /// What was asked of it.
+        asked: String,
+        /// How long it was given.
+        limit: Duration,
+    },
+    /// The holder ended, or its answer could not be read.
+    #[error("the lab's holder ended or spoke nonsense while it was asked to {asked}: {answer}")]
+    HolderLost {
+        /// What was asked of it.
+        asked: String,
+        /// What came instead of an answer.
+        answer: String,
+    },
+    /// The holder refused, in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// No lab of that name is up.
+    #[error("no lab `{name}` is up (looked in {}); `nicburn lab list` shows those that are", state_dir.display())]
+    NoSuchLab {
+        /// The name asked for.
+        name: String,
+        /// Where the labs of this user are noted.
+        state_dir: PathBuf,
+    },
+    /// A host that the fleet does not have.
+    #[error("no host `{host}` in this lab: its hosts are h1 to h{last}")]
+    NoSuchHost {
+        /// The name asked for.
+        host: String,
+        /// Number of the last host.
+        last: u16,
+    },
+    /// A system call failed.
+    #[error("{doing}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// The kernel's answer.
+        #[source]
+        source: io::Error,
+    },
 }
-pub mod fault {
-    #[derive(Clone, Debug)]
-    pub struct Fault { pub host: u16, pub text: String }
-    impl std::str::FromStr for Fault { type Err = super::LabError; fn from_str(text: &str) -> Result<Self, super::LabError> {
-        let host = text.split_once('@').and_then(|(_, rest)| rest.split(',').next()?.strip_prefix('h')?.parse().ok());
-        host.map(|host| Self { host, text: text.to_owned() }).ok_or_else(|| super::LabError(format!("`{text}` names no host"))) } }
-    impl std::fmt::Display for Fault { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str(&self.text) } }
-    impl Fault { pub fn explain(&self) -> String { todo!() } pub fn truth(&self) -> String { self.text.clone() } }
-    pub fn list() -> String { todo!() }
-}
-pub mod holder { pub fn main() -> i32 { todo!() } }
-pub mod client {
-    use std::{net::IpAddr, path::Path};
-    use super::{LabError, fault::Fault, spec::LabSpec};
-    #[derive(Clone, Debug, Default)]
-    pub struct Status { pub name: String, pub holder_pid: i32, pub hosts: u16, pub faults: Vec<Fault> }
-    pub struct Lab;
-    impl Lab {
-        pub fn start(exe: &Path, spec: &LabSpec) -> Result<Self, LabError> { todo!() }
-        pub fn enter_coordinator(&self) -> Result<(), LabError> { todo!() }
-        pub fn coordinator_addr(&self) -> IpAddr { todo!() }
-        pub fn start_workers(&mut self, exe: &Path, join_file: &Path, log_dir: &Path) -> Result<(), LabError> { todo!() }
-        pub fn fault(&mut self, fault: &Fault) -> Result<(), LabError> { todo!() }
-        pub fn status(&mut self) -> Result<Status, LabError> { todo!() }
-        pub fn down(self) -> Result<(), LabError> { todo!() }
+
+impl LabError {
+    /// Makes an [`LabError::Io`] that says what was being done; for `map_err`.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
     }
-    pub fn list(state_dir: &Path) -> Result<Vec<Status>, LabError> { todo!() }
-    pub fn attach(state_dir: &Path, name: &str) -> Result<Lab, LabError> { todo!() }
-    pub fn join_host(holder_pid: i32, host: &str) -> Result<(), LabError> { todo!() }
+
+    /// This error with all its sources on one line, as the holder sends it.
+    pub(crate) fn whole(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            source = inner.source();
+        }
+        text
+    }
 }

@@ -5,4 +5,6 @@
 pub mod clock;
 pub mod ethtool;
 pub mod link;
+pub mod namespace;
+pub mod offload;
 pub mod socket;

@@ -1,0 +1,42 @@
+//! Draws which host of a demo is sick.
+
+use rand::Rng;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use super::{
+    fault::{Fault, FaultKind},
+    spec::LabSpec,
+};
+
+/// Share of the NIC's rate above which the sick card dies.
+///
+/// A NIC that is full trips the bucket of one second after 0.7 / 0.3 = 2.3 s: a calibration
+/// of 0.6 s passes it, and so does a load paced at 70 % of what was measured.
+const DIES_ABOVE: f64 = 0.7;
+
+/// How long it stays dead: longer than any healthy TCP pauses, and short enough to die again
+/// within a round of 20 s.
+const DEAD_S: f64 = 3.0;
+
+/// The one fault of a demo on a lab of `spec`: a host drawn by `seed` whose card dies under
+/// load. The same seed and number of hosts give the same host.
+pub fn demo_fault(seed: u64, spec: &LabSpec) -> Fault {
+    let mut draw = ChaCha8Rng::seed_from_u64(seed);
+    let host = 1 + (u64::from(draw.next_u32()) * u64::from(spec.hosts) >> 32) as u16;
+    let rate = spec.nic_rate.scaled(DIES_ABOVE);
+    Fault { host, after_s: 0.0, kind: FaultKind::DiesAbove { rate, burst_bytes: 0, for_s: DEAD_S } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_seed_always_draws_the_same_host_and_all_hosts_are_drawn() {
+        let spec = LabSpec::default();
+        assert_eq!(demo_fault(7, &spec), demo_fault(7, &spec));
+        let drawn: BTreeSet<u16> = (0..200).map(|seed| demo_fault(seed, &spec).host).collect();
+        assert_eq!(drawn, (1..=8).collect());
+    }
+}
