@@ -7,7 +7,6 @@
 pub mod args;
 pub mod exit;
 
-mod charts;
 mod completions;
 mod demo;
 mod drive;

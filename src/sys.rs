@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code lives here. Decides nothing.
 
+pub mod carrier;
 pub mod clock;
 pub mod ethtool;
 pub mod link;

@@ -64,8 +64,7 @@ fn tell_truth(mut lab: Lab) {
     match lab.status() {
         Ok(status) if status.faults.is_empty() => output::note("truth: nothing was broken in this lab"),
         Ok(status) => {
-            let told: Vec<String> = status.faults.iter().map(Fault::truth).collect();
-            output::note(&format!("truth: the lab had made {}", told.join("; and ")));
+            output::note(&format!("truth: the lab had made {}", status.faults.join("; and ")));
         }
         Err(error) => output::note(&format!("truth: the lab no longer tells ({error})")),
     }

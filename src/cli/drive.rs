@@ -144,6 +144,7 @@ impl LabStage {
             RunEvent::Opened { .. } => self.faults.iter().try_for_each(|fault| {
                 self.lab
                     .fault(fault)
+                    .map(drop)
                     .with_context(|| format!("cannot put the fault `{fault}` into the lab"))
                     .map_err(Failure::failed)
             }),

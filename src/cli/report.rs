@@ -2,11 +2,11 @@
 
 use super::{
     args::{Format, ReportArgs},
-    charts, exit,
+    exit,
     failure::Failure,
     output, verdict,
 };
-use crate::report;
+use crate::report::{self, series::Charts};
 
 pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let summary = verdict::read_summary(&args.run)?;
@@ -17,7 +17,7 @@ pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
         Format::Json => report::summary_json(&summary),
         Format::Html => {
             let record = verdict::read_record(&args.run, &[])?;
-            report::html::html(&summary, &charts::of(&record))
+            report::html::html(&summary, &Charts::of(&record))
         }
     };
     output::data(&text)?;

@@ -12,8 +12,12 @@ use crate::model::plan::{draft, scenario::Scenario};
 
 /// Scenarios that work from anywhere, as they lie in the repository.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("bisection", include_str!("../../scenarios/bisection.toml")),
+    ("incast", include_str!("../../scenarios/incast.toml")),
+    ("pairs", include_str!("../../scenarios/pairs.toml")),
+    ("quick", include_str!("../../scenarios/quick.toml")),
+    ("ramp", include_str!("../../scenarios/ramp.toml")),
     ("storm", include_str!("../../scenarios/storm.toml")),
-    // merge: quick, pairs, incast, bisection, ramp join this list with the plan branch.
 ];
 
 /// The folder in which names are looked up first.

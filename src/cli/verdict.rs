@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{charts, exit, failure::Failure, files, output};
+use super::{exit, failure::Failure, files, output};
 use crate::{
     journal,
     model::{
         judge::{summary::Summary, verdict},
         record::book::Record,
     },
-    report,
+    report::{self, series::Charts},
 };
 
 /// The name of the summary within a run's folder.
@@ -64,7 +64,7 @@ fn write_files(folder: &Path, summary: &Summary, record: &Record) -> Result<(), 
     let rendered = [
         ("summary.md", report::markdown::markdown(summary)),
         ("junit.xml", report::junit::junit(summary)),
-        ("report.html", report::html::html(summary, &charts::of(record))),
+        ("report.html", report::html::html(summary, &Charts::of(record))),
         (SUMMARY_FILE, report::summary_json(summary)),
     ];
     rendered.iter().try_for_each(|(name, text)| files::write_whole(&folder.join(name), text))

@@ -86,6 +86,7 @@ pub(super) fn prepare(settings: &Settings) -> Result<Ground, RunError> {
     let mut traces = Traces::default();
     let key_dir = runs.join(&run);
     private_dir(&key_dir)?;
+    authority.save(&key_dir).map_err(|error| RunError::Failed(error.to_string()))?;
     traces.folders.push(key_dir);
     let socket = runs.join(format!("{run}.sock"));
     traces.files.push(socket.clone());

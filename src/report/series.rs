@@ -1,6 +1,17 @@
 //! Goodput over time as a page draws it: per host, per slot, thinned to what can be seen.
 
-use crate::model::fleet::{host::HostName, units::SLOTS_PER_S};
+use crate::model::{
+    fleet::{
+        host::{HostId, HostName},
+        units::{RunTime, SLOTS_PER_S},
+    },
+    judge::{
+        falls,
+        seen::{Seen, Way},
+    },
+    plan::layout::StageKind,
+    record::book::Record,
+};
 
 /// What a page draws besides the verdicts.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +36,22 @@ pub struct HostSeries {
 }
 
 impl Charts {
+    /// What a record holds to be drawn.
+    pub fn of(record: &Record) -> Self {
+        let seen = Seen::of(record);
+        let mut stages: Vec<(u16, String, f64, f64)> = Vec::new();
+        for round in seen.rounds.iter().filter(|round| round.kind != StageKind::Reach) {
+            let (start, end) = (RunTime::of_slot(round.start).as_secs_f64(), RunTime::of_slot(round.end).as_secs_f64());
+            match stages.last_mut().filter(|(index, ..)| *index == round.stage) {
+                Some((.., until)) => *until = end,
+                None => stages.push((round.stage, round.stage_name.clone(), start, end)),
+            }
+        }
+        let stages = stages.into_iter().map(|(_, name, start, end)| (name, start, end)).collect();
+        let hosts = seen.hosts.iter().map(|host| HostSeries::of(&seen, host.id, host.name.clone())).collect();
+        Self { stages, hosts }
+    }
+
     /// The end of what is drawn, in seconds: of the last stage or the last slot; 0 for nothing.
     pub fn end_s(&self) -> f64 {
         let stages = self.stages.iter().map(|(_, _, end_s)| *end_s).filter(|end_s| end_s.is_finite());
@@ -39,6 +66,25 @@ impl Charts {
     pub fn peak_bps(&self) -> u64 {
         let all = self.hosts.iter().flat_map(|host| host.tx_bps.iter().chain(&host.rx_bps));
         all.flatten().copied().max().unwrap_or(0)
+    }
+}
+
+impl HostSeries {
+    fn of(seen: &Seen, host: HostId, name: HostName) -> Self {
+        let rounds = || seen.rounds.iter().filter(|round| round.kind != StageKind::Reach);
+        let first_slot = rounds().map(|round| round.start).min().unwrap_or(0);
+        let end = rounds().map(|round| round.end).max().unwrap_or(0);
+        let series = |way| {
+            let mut values = vec![None; end.saturating_sub(first_slot) as usize];
+            for round in falls::loaded_rounds(seen, host, way) {
+                for slot in round.start..round.end {
+                    values[(slot - first_slot) as usize] =
+                        seen.carried(round, host, way, slot).map(|(bps, _)| bps.round() as u64);
+                }
+            }
+            values
+        };
+        Self { host: name, first_slot, tx_bps: series(Way::Tx), rx_bps: series(Way::Rx) }
     }
 }
 
