@@ -46,7 +46,12 @@ fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
             && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !sound {
             let wrong = format!("`{name}` cannot be part of a folder's name");
-            reader.fault(line, "name", wrong, format!("use 1 to {NAME_MAX} lower-case letters, digits and hyphens"));
+            reader.fault(
+                line,
+                "name",
+                wrong,
+                format!("use 1 to {NAME_MAX} lower-case letters, digits and hyphens"),
+            );
         }
         sound.then_some(name)
     });
@@ -54,7 +59,13 @@ fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
         reader.missing("name", "name = \"my-question\"");
     }
     let about = match reader.text(table, "", "about") {
-        Some((about, _)) => about,
+        Some((about, line)) => {
+            if about.chars().any(char::is_control) {
+                let help = "write one line, and the rest as comments".to_owned();
+                reader.fault(line, "about", "is more than one line of plain text".to_owned(), help);
+            }
+            about
+        }
         None => first_comment(text),
     };
     let stages = stages(reader, table)?;
@@ -94,7 +105,10 @@ fn stages(reader: &mut Reader<'_>, table: &toml::de::DeTable<'_>) -> Option<Vec<
 
 /// The first line's comment: the question that the file answers.
 fn first_comment(text: &str) -> String {
-    text.lines().next().and_then(|line| line.strip_prefix('#')).map_or_else(String::new, |line| line.trim().to_owned())
+    text.lines()
+        .next()
+        .and_then(|line| line.strip_prefix('#'))
+        .map_or_else(String::new, |line| line.trim().to_owned())
 }
 
 /// Which patterns are impossible for this many hosts.
@@ -120,11 +134,16 @@ pub fn check_fleet(of: &str, scenario: &Scenario, hosts: usize) -> Result<(), Fa
                 Pattern::Ring if dose.ways == Ways::BothWays => 3,
                 _ => 2,
             };
-            if hosts < needed && !faults.iter().any(|fault: &Fault| fault.key == format!("{}.pattern", stage.name)) {
+            if hosts < needed
+                && !faults.iter().any(|fault: &Fault| fault.key == format!("{}.pattern", stage.name))
+            {
                 faults.push(Fault {
                     line: None,
                     key: format!("{}.pattern", stage.name),
-                    wrong: format!("`{}` needs at least {needed} hosts and the fleet has {hosts}", dose.pattern.name()),
+                    wrong: format!(
+                        "`{}` needs at least {needed} hosts and the fleet has {hosts}",
+                        dose.pattern.name()
+                    ),
                     help: "name more hosts, or take another pattern".to_owned(),
                 });
             }

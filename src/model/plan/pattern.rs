@@ -19,7 +19,9 @@ pub fn rounds(pattern: Pattern, ways: Ways, n: usize, racks: &[Option<&str>]) ->
         Pattern::Pairs => there_and_back(circle(n), ways),
         Pattern::Ring => vec![with_ways((0..n).map(|host| (host, (host + 1) % n)).collect(), ways)],
         Pattern::Incast => (0..n)
-            .map(|sink| with_ways((0..n).filter(|host| *host != sink).map(|host| (host, sink)).collect(), ways))
+            .map(|sink| {
+                with_ways((0..n).filter(|host| *host != sink).map(|host| (host, sink)).collect(), ways)
+            })
             .collect(),
         Pattern::FanOut { sources } => {
             let sources = usize::from(sources).min(n);
@@ -28,6 +30,24 @@ pub fn rounds(pattern: Pattern, ways: Ways, n: usize, racks: &[Option<&str>]) ->
         }
         Pattern::Bisection => there_and_back(vec![across(n, racks)], ways),
         Pattern::Storm => vec![storm(n, ways)],
+    }
+}
+
+/// Rounds of one pass of a pattern over `n` hosts, and flows of all of them together, at
+/// most, without laying them out.
+pub fn size(pattern: Pattern, ways: Ways, n: usize) -> (u64, u64) {
+    let n = n as u64;
+    let ordered_pairs = n * n.saturating_sub(1);
+    let twice_if = |way: Ways| if ways == way { 2 } else { 1 };
+    match pattern {
+        Pattern::Pairs => ((n + n % 2).saturating_sub(1) * twice_if(Ways::OneWay), ordered_pairs),
+        Pattern::Ring => (1, n * twice_if(Ways::BothWays)),
+        Pattern::Incast => (n, ordered_pairs * twice_if(Ways::BothWays)),
+        Pattern::FanOut { sources } => {
+            (1, u64::from(sources).min(n) * n.saturating_sub(1) * twice_if(Ways::BothWays))
+        }
+        Pattern::Bisection => (twice_if(Ways::OneWay), n / 2 * 2),
+        Pattern::Storm => (1, ordered_pairs * twice_if(Ways::BothWays) / 2),
     }
 }
 
@@ -94,13 +114,47 @@ fn halves(n: usize, racks: &[Option<&str>]) -> (Vec<usize>, Vec<usize>) {
     if by_rack.len() < 2 {
         return ((0..n / 2).collect(), (n / 2..n).collect());
     }
-    by_rack.sort_by_key(|(_, members)| std::cmp::Reverse(members.len()));
+    let sizes: Vec<usize> = by_rack.iter().map(|(_, members)| members.len()).collect();
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    for (_, members) in by_rack {
-        let smaller = if left.len() <= right.len() { &mut left } else { &mut right };
-        smaller.extend(members);
+    for (in_left, (_, members)) in evenest(&sizes).into_iter().zip(by_rack) {
+        if in_left { left.extend(members) } else { right.extend(members) }
     }
+    // By place, which is drawn: or the same rack would stay idle in every repeat.
+    left.sort_unstable();
+    right.sort_unstable();
     (left, right)
+}
+
+/// Which of these sizes come to a sum as near to half as whole sizes allow, and never all.
+/// By the table of reachable sums: to add the largest to the smaller half first can miss it
+/// (3 3 2 2 2 would give 7 and 5).
+fn evenest(sizes: &[usize]) -> Vec<bool> {
+    let half = sizes.iter().sum::<usize>() / 2;
+    // For each reachable sum the size that reached it first, and the sum before. From the
+    // greatest sum down, so that no size counts twice.
+    let mut reached: Vec<Option<(usize, usize)>> = vec![None; half + 1];
+    for (index, size) in sizes.iter().enumerate() {
+        for sum in (*size..=half).rev() {
+            let before = sum - size;
+            if reached[sum].is_none() && (before == 0 || reached[before].is_some()) {
+                reached[sum] = Some((index, before));
+            }
+        }
+    }
+    let mut chosen = vec![false; sizes.len()];
+    let best = (1..=half).rev().find(|sum| reached[*sum].is_some());
+    let mut next = best.and_then(|sum| reached[sum]);
+    while let Some((index, before)) = next {
+        chosen[index] = true;
+        next = reached[before];
+    }
+    if best.is_none() {
+        // One rack is larger than all others together: it is a half of its own.
+        if let Some(largest) = (0..sizes.len()).max_by_key(|index| sizes[*index]) {
+            chosen[largest] = true;
+        }
+    }
+    chosen
 }
 
 /// Everybody to everybody; one way, each pair in one direction, as evenly as n allows.
@@ -169,6 +223,48 @@ mod tests {
             prop_assert!(!rounds[0].is_empty());
             for (from, to) in rounds.iter().flatten() {
                 prop_assert_ne!(racks[*from], racks[*to]);
+            }
+        }
+
+        /// For all racks: no other way to part whole racks is more even.
+        #[test]
+        fn the_halves_are_as_even_as_whole_racks_allow(sizes in prop::collection::vec(1usize..9, 2..9)) {
+            let total: usize = sizes.iter().sum();
+            let unevenness = |picked: usize| total.abs_diff(2 * picked);
+            let every = 1..(1u32 << sizes.len()) - 1;
+            let best = every.map(|set| {
+                let picked = sizes.iter().enumerate().filter(|(rack, _)| set >> rack & 1 == 1);
+                unevenness(picked.map(|(_, size)| size).sum())
+            }).min();
+            let chosen = evenest(&sizes);
+            prop_assert!(chosen.contains(&true) && chosen.contains(&false), "two halves: {chosen:?}");
+            let picked = sizes.iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(size, _)| size).sum();
+            prop_assert_eq!(Some(unevenness(picked)), best);
+        }
+
+        /// For all patterns and fleets: what the size says is what is laid out, or an upper bound.
+        #[test]
+        fn the_size_of_a_pattern_is_known_before_it_is_laid_out(n in 2usize..20, sources in 1u16..5, both in any::<bool>()) {
+            let ways = if both { Ways::BothWays } else { Ways::OneWay };
+            for pattern in [Pattern::Pairs, Pattern::Ring, Pattern::Incast, Pattern::FanOut { sources }, Pattern::Bisection, Pattern::Storm] {
+                let laid_out = rounds(pattern, ways, n, &no_racks(n));
+                let (count, flows) = size(pattern, ways, n);
+                let found = laid_out.iter().map(Vec::len).sum::<usize>() as u64;
+                prop_assert_eq!(count, laid_out.len() as u64);
+                prop_assert!(found <= flows && flows <= 2 * found, "{pattern:?} {ways:?}: {found} of {flows}");
+            }
+        }
+
+        /// For all fleets: each is the receiver once, of all others and nobody else.
+        #[test]
+        fn in_an_incast_each_host_is_the_receiver_once(n in 3usize..20) {
+            let rounds = rounds(Pattern::Incast, Ways::OneWay, n, &no_racks(n));
+            let sinks: BTreeSet<usize> = rounds.iter().map(|flows| flows[0].1).collect();
+            prop_assert_eq!(sinks.len(), n);
+            for flows in &rounds {
+                let senders: BTreeSet<usize> = flows.iter().map(|(from, _)| *from).collect();
+                prop_assert!(flows.iter().all(|(_, to)| *to == flows[0].1));
+                prop_assert_eq!((senders.len(), flows.len()), (n - 1, n - 1));
             }
         }
 

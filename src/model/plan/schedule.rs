@@ -27,6 +27,13 @@ pub type Capacities = BTreeMap<HostId, (Option<BitRate>, Option<BitRate>)>;
 /// of five, it did not in simulations (see `judge::slow`).
 const PAIR_ROUNDS_MIN: usize = 5;
 
+/// Rounds of a plan at most: every one is written to the record, judged and drawn.
+const ROUNDS_MAX: u64 = 10_000;
+
+/// Flows of a plan at most, over all its rounds: one storm of 1000 hosts. The whole plan is
+/// held in memory and written to `run.json`, some 50 bytes a flow.
+const FLOWS_MAX: u64 = 1_000_000;
+
 /// Time in which every pair connects and echoes once.
 const REACH_US: u64 = 2_000_000;
 
@@ -44,10 +51,13 @@ const CALIBRATE_ROUNDS: usize = 2;
 ///
 /// # Errors
 ///
-/// If the fleet is too small for a pattern.
+/// If the fleet is too small for a pattern, or the plan would be too large to carry out.
 pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faults> {
     super::draft::check_fleet(&scenario.name, scenario, hosts.len())?;
-    let mut layout = Layout { hosts, draw: ChaCha8Rng::seed_from_u64(seed), next_flow: 1, stages: Vec::new() };
+    check_size(scenario, hosts.len())?;
+    let racks = hosts.iter().filter_map(|host| Some((host.id, host.rack.as_deref()?))).collect();
+    let mut layout =
+        Layout { hosts, racks, draw: ChaCha8Rng::seed_from_u64(seed), next_flow: 1, stages: Vec::new() };
     layout.reach();
     layout.calibrate();
     for stage in &scenario.stages {
@@ -59,6 +69,7 @@ pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faul
 /// A plan in the making.
 struct Layout<'a> {
     hosts: &'a [Host],
+    racks: BTreeMap<HostId, &'a str>,
     draw: ChaCha8Rng,
     next_flow: FlowId,
     stages: Vec<PlannedStage>,
@@ -112,8 +123,7 @@ impl Layout<'_> {
     }
 
     fn matrices(&self, dose: &Dose, order: &[HostId]) -> Vec<Vec<(HostId, HostId)>> {
-        let racks: Vec<Option<&str>> =
-            order.iter().map(|id| self.hosts.get(id.index())?.rack.as_deref()).collect();
+        let racks: Vec<Option<&str>> = order.iter().map(|id| self.racks.get(id).copied()).collect();
         pattern::rounds(dose.pattern, dose.ways, order.len(), &racks)
             .into_iter()
             .map(|flows| flows.into_iter().map(|(from, to)| (order[from], order[to])).collect())
@@ -156,6 +166,29 @@ fn repeats(stage: &Stage, dose: &Dose, n: usize) -> usize {
     }
 }
 
+/// Refuses a plan that is too large, before it is laid out.
+fn check_size(scenario: &Scenario, n: usize) -> Result<(), Faults> {
+    let (mut rounds, mut flows) = (0, 0);
+    for stage in &scenario.stages {
+        for dose in &stage.steps {
+            let pass = pattern::size(dose.pattern, dose.ways, n);
+            let repeats = repeats(stage, dose, n) as u64;
+            rounds += pass.0 * repeats;
+            flows += pass.1 * repeats;
+        }
+    }
+    let too_many = |count: u64, max: u64, what: &str| {
+        let wrong = format!("comes to {count} {what} on {n} hosts, and a plan has at most {max}");
+        let help = "use fewer repeats, steps or stages, or split the scenario or the fleet".to_owned();
+        (count > max).then(|| Fault { line: None, key: "stage".to_owned(), wrong, help })
+    };
+    let faults: Vec<Fault> = too_many(rounds, ROUNDS_MAX, "rounds")
+        .into_iter()
+        .chain(too_many(flows, FLOWS_MAX, "flows"))
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(Faults { of: scenario.name.clone(), faults }) }
+}
+
 /// Flows that each host of a round sends and receives.
 fn degrees(round: &PlannedRound) -> (BTreeMap<HostId, u32>, BTreeMap<HostId, u32>) {
     let (mut out, mut into) = (BTreeMap::new(), BTreeMap::new());
@@ -183,10 +216,11 @@ pub fn planned_load(round: &PlannedRound) -> BTreeMap<HostId, (f64, f64)> {
 ///
 /// # Errors
 ///
-/// If a rate in bits per second is above the fair share of the lesser of the flow's ends.
+/// If a rate in bits per second is above the fair share of the lesser of the flow's ends, or
+/// calibration measured no capacity at all: a flow without a rate would run unpaced.
 pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<FlowId, BitRate>, Faults> {
     let mut rates = BTreeMap::new();
-    let mut faults = Vec::new();
+    let mut narrowest: Option<(BitRate, Fault)> = None;
     let typical = typical(capacities);
     for round in &stage.rounds {
         let (out, into) = degrees(round);
@@ -202,20 +236,44 @@ pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<F
                 (Rate::Share(share), Some(fair)) => {
                     rates.insert(flow.flow, fair.scaled(share));
                 }
-                (Rate::Bps(rate), Some(fair)) if rate > fair && faults.is_empty() => {
-                    faults.push(too_fast(stage, flow, rate, fair));
+                // The narrowest flow is told: what fits it fits all, so its way out is one.
+                (Rate::Bps(rate), Some(fair)) if rate > fair => {
+                    if narrowest.as_ref().is_none_or(|(least, _)| fair < *least) {
+                        narrowest = Some((fair, too_fast(stage, *flow, rate, fair)));
+                    }
                 }
-                (Rate::Bps(rate), _) => {
+                (Rate::Bps(rate), Some(_)) => {
                     rates.insert(flow.flow, rate);
                 }
-                (Rate::Unpaced | Rate::Share(_), _) => {}
+                (Rate::Share(_) | Rate::Bps(_), None) => return Err(nothing_measured(stage)),
+                (Rate::Unpaced, _) => {}
             }
         }
     }
-    if faults.is_empty() { Ok(rates) } else { Err(Faults { of: stage.name.clone(), faults }) }
+    match narrowest {
+        None => Ok(rates),
+        Some((_, fault)) => Err(Faults { of: stage.name.clone(), faults: vec![fault] }),
+    }
 }
 
-fn too_fast(stage: &PlannedStage, flow: &PlannedFlow, rate: BitRate, fair: BitRate) -> Fault {
+fn nothing_measured(stage: &PlannedStage) -> Faults {
+    let fault = Fault {
+        line: None,
+        key: format!("{}.rate", stage.name),
+        wrong: "no host's capacity is known: nothing arrived anywhere in calibration".to_owned(),
+        help: "see `reach` in the record for what keeps the hosts from each other".to_owned(),
+    };
+    Faults { of: stage.name.clone(), faults: vec![fault] }
+}
+
+/// The greatest rate of three digits that is not above `rate`: what is printed must not be
+/// rounded up to a rate that is refused again.
+fn rounded_down(rate: BitRate) -> BitRate {
+    let step = 10u64.pow(rate.bps().checked_ilog10().unwrap_or(0).saturating_sub(2));
+    BitRate::from_bps(rate.bps() / step * step)
+}
+
+fn too_fast(stage: &PlannedStage, flow: PlannedFlow, rate: BitRate, fair: BitRate) -> Fault {
     Fault {
         line: None,
         key: format!("{}.rate", stage.name),
@@ -224,14 +282,13 @@ fn too_fast(stage: &PlannedStage, flow: &PlannedFlow, rate: BitRate, fair: BitRa
             flow.from.0 + 1,
             flow.to.0 + 1
         ),
-        help: format!("use at most \"{fair}\", or a share such as \"50 %\""),
+        help: format!("use at most \"{}\", or a share such as \"50 %\"", rounded_down(fair)),
     }
 }
 
 /// The median of all known capacities.
 fn typical(capacities: &Capacities) -> Option<BitRate> {
-    let mut known: Vec<BitRate> =
-        capacities.values().flat_map(|(tx, rx)| [*tx, *rx]).flatten().collect();
+    let mut known: Vec<BitRate> = capacities.values().flat_map(|(tx, rx)| [*tx, *rx]).flatten().collect();
     known.sort_unstable();
     known.get(known.len() / 2).copied()
 }

@@ -10,6 +10,7 @@ use toml::{
 };
 
 use super::{Fault, Faults};
+use crate::model::fleet::units::SLOT_US;
 
 /// Reads one file.
 pub struct Reader<'t> {
@@ -88,21 +89,31 @@ impl<'t> Reader<'t> {
 
     /// A text, with its line.
     pub fn text(&mut self, table: &DeTable<'_>, within: &str, key: &str) -> Option<(String, usize)> {
+        self.text_such_as(table, within, key, "…")
+    }
+
+    fn text_such_as(
+        &mut self,
+        table: &DeTable<'_>,
+        within: &str,
+        key: &str,
+        example: &str,
+    ) -> Option<(String, usize)> {
         let (value, line, path) = self.value(table, within, key)?;
-        match value.as_str() {
-            Some(text) => Some((text.to_owned(), line)),
-            None => {
-                self.wrong_type(line, &path, value, "text", &format!("{key} = \"…\""));
-                None
-            }
+        if value.as_str().is_none() {
+            self.wrong_type(line, &path, value, "text", &format!("{key} = \"{example}\""));
         }
+        Some((value.as_str()?.to_owned(), line))
     }
 
     /// A list of texts, each with its line.
     pub fn texts(&mut self, table: &DeTable<'_>, within: &str, key: &str) -> Option<Vec<(String, usize)>> {
         let (value, line, path) = self.value(table, within, key)?;
         let all: Option<Vec<(String, usize)>> = value.as_array().and_then(|array| {
-            array.iter().map(|item| Some((item.get_ref().as_str()?.to_owned(), self.line(item.span())))).collect()
+            array
+                .iter()
+                .map(|item| Some((item.get_ref().as_str()?.to_owned(), self.line(item.span()))))
+                .collect()
         });
         if all.is_none() {
             self.wrong_type(line, &path, value, "a list of texts", &format!("{key} = [\"20 %\", \"40 %\"]"));
@@ -120,7 +131,10 @@ impl<'t> Reader<'t> {
         default: u16,
     ) -> Option<u16> {
         let Some((value, line, path)) = self.value(table, within, key) else { return Some(default) };
-        let Some(number) = value.as_integer().and_then(|integer| integer.as_str().parse::<i64>().ok()) else {
+        let Some(number) = value
+            .as_integer()
+            .and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok())
+        else {
             self.wrong_type(line, &path, value, "a whole number", &format!("{key} = {default}"));
             return None;
         };
@@ -140,22 +154,32 @@ impl<'t> Reader<'t> {
         key: &str,
         bounds: (Duration, Duration),
     ) -> Option<u64> {
-        let (text, line) = self.text(table, within, key)?;
+        let (text, line) = self.text_such_as(table, within, key, "10s")?;
         let path = join(within, key);
         let Some(length) = duration(&text) else {
             let wrong = format!("`{text}` is no length of time");
-            self.fault(line, &path, wrong, "write a number and ms, s, m or h, for example \"1.5s\"".to_owned());
+            self.fault(
+                line,
+                &path,
+                wrong,
+                "write a number and ms, s, m or h, for example \"1.5s\"".to_owned(),
+            );
             return None;
         };
         let micros = length.as_micros() as u64;
         if length < bounds.0 || length > bounds.1 {
-            let help = format!("use {:?} to {:?}", bounds.0, bounds.1);
-            self.fault(line, &path, format!("{length:?} is out of bounds"), help);
+            let help = format!("use {} to {}", said(bounds.0), said(bounds.1));
+            self.fault(line, &path, format!("`{text}` is out of bounds"), help);
             return None;
         }
-        if micros % 100_000 != 0 {
-            let wrong = format!("{length:?} is no multiple of 100ms, the grid that bytes are counted on");
-            self.fault(line, &path, wrong, format!("use {:?}", Duration::from_millis(micros / 100_000 * 100)));
+        if !micros.is_multiple_of(SLOT_US) {
+            let wrong = format!("`{text}` is no multiple of 100ms, the grid that bytes are counted on");
+            self.fault(
+                line,
+                &path,
+                wrong,
+                format!("use {:?}", Duration::from_micros(micros / SLOT_US * SLOT_US)),
+            );
             return None;
         }
         Some(micros)
@@ -168,6 +192,15 @@ fn join(within: &str, key: &str) -> String {
 
 fn article(noun: &str) -> &'static str {
     if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+/// A bound as a person would write it.
+fn said(length: Duration) -> String {
+    match length.as_secs() {
+        hours if hours >= 3600 && hours.is_multiple_of(3600) => format!("{}h", hours / 3600),
+        _ if length.is_zero() => "0s".to_owned(),
+        _ => format!("{length:?}"),
+    }
 }
 
 /// `1.5s`, `200 ms`, `2m`, `1h`.

@@ -5,11 +5,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use toml::de::DeTable;
 
-use super::{super::{
-    dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
-    scenario::Stage,
-}, reader::Reader};
-use crate::model::fleet::units::BitRate;
+use super::{NAME_MAX, reader::Reader};
+use crate::model::{
+    fleet::units::BitRate,
+    plan::{
+        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        scenario::Stage,
+    },
+};
 
 /// Streams of a flow unless the file says otherwise: two, so that one lost window of one
 /// stream is not the whole flow's silence.
@@ -31,7 +34,14 @@ const GAP_MAX: Duration = Duration::from_secs(60);
 /// retransmit, and loss could not be judged. A ramp exists to go there and is exempt.
 const PACED_MAX: f64 = 0.7;
 
-const KEYS: &[&str] = &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "streams", "rate", "steps"];
+/// Rates of one ramp at most: finer steps than 2 % are below what calibration can tell.
+const STEPS_MAX: usize = 50;
+
+/// Names of the stages that every run begins with.
+const OWN_STAGES: &[&str] = &["reach", "calibrate"];
+
+const KEYS: &[&str] =
+    &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "streams", "rate", "steps"];
 
 /// The shape of a scenario file, for its JSON Schema.
 #[derive(JsonSchema)]
@@ -53,7 +63,8 @@ pub struct ScenarioFile {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "as above")]
 struct StageFile {
-    /// Unique in the file; otherwise the pattern's name.
+    /// Unique in the file; otherwise the pattern's name. Not `reach` or `calibrate`.
+    #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     name: Option<String>,
     /// Who sends to whom.
     pattern: PatternName,
@@ -72,6 +83,7 @@ struct StageFile {
     /// The rate of each flow: "50 %" of what its ends can carry, or "20 Mb/s"; absent: as fast as it goes.
     rate: Option<String>,
     /// A ramp: the whole pattern once for each of these rates.
+    #[schemars(length(min = 1, max = 50))]
     steps: Option<Vec<String>>,
 }
 
@@ -112,10 +124,8 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option
         None => Some(GAP_US),
     };
     let name = reader.text(table, "stage", "name");
-    if let Some((name, line)) = &name
-        && !(1..=40).contains(&name.chars().count())
-    {
-        reader.fault(*line, "stage.name", format!("`{name}` is empty or too long"), "use 1 to 40 characters".to_owned());
+    if let Some((name, line)) = &name {
+        check_name(reader, name, *line);
     }
     let (pattern, ways, streams) = (pattern?, ways?, streams?);
     let dose = |rate| Dose {
@@ -135,6 +145,18 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option
     })
 }
 
+/// Stage names stand in terminals, reports and findings, beside those of a run's own stages.
+fn check_name(reader: &mut Reader<'_>, name: &str, line: usize) {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if !(1..=NAME_MAX).contains(&name.len()) || !name.chars().all(known) {
+        let help = format!("use 1 to {NAME_MAX} lower-case letters, digits, hyphens and underscores");
+        reader.fault(line, "stage.name", format!("{name:?} is no name of a stage"), help);
+    } else if OWN_STAGES.contains(&name) {
+        let wrong = format!("`{name}` is what every run calls a stage of its own");
+        reader.fault(line, "stage.name", wrong, "take another name".to_owned());
+    }
+}
+
 fn pattern(reader: &mut Reader<'_>, table: &DeTable<'_>, stage_line: usize) -> Option<Pattern> {
     let help = "use pairs, ring, incast, fan_out, bisection or storm";
     if table.get("pattern").is_none() {
@@ -142,7 +164,10 @@ fn pattern(reader: &mut Reader<'_>, table: &DeTable<'_>, stage_line: usize) -> O
     }
     let (name, line) = reader.text(table, "stage", "pattern")?;
     let sources = reader.count(table, "stage", "sources", 1..1001, 1);
-    if table.get("sources").is_some() && name != "fan_out" {
+    if let Some(given) = table.get("sources")
+        && name != "fan_out"
+    {
+        let line = reader.line(given.span());
         let wrong = format!("goes with the pattern fan_out and this is `{name}`");
         reader.fault(line, "stage.sources", wrong, "leave it out, or use pattern = \"fan_out\"".to_owned());
     }
@@ -178,9 +203,16 @@ fn ways(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Ways> {
 
 /// The rates of a stage: one, or a ramp's.
 fn rates(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Vec<Rate>> {
-    let ramp = table.get("steps").is_some();
+    let steps = table.get("steps");
+    let ramp = steps.is_some();
+    let line = steps.map_or(line, |steps| reader.line(steps.span()));
     if ramp && table.get("rate").is_some() {
-        reader.fault(line, "stage.steps", "stands beside `rate`".to_owned(), "leave one of them out".to_owned());
+        reader.fault(
+            line,
+            "stage.steps",
+            "stands beside `rate`".to_owned(),
+            "leave one of them out".to_owned(),
+        );
         return None;
     }
     if !ramp && table.get("rate").is_none() {
@@ -194,6 +226,11 @@ fn rates(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Ve
     };
     if texts.is_empty() {
         reader.fault(line, key, "is empty".to_owned(), "write steps = [\"20 %\", \"40 %\"]".to_owned());
+        return None;
+    }
+    if texts.len() > STEPS_MAX {
+        let wrong = format!("{} steps are more than {STEPS_MAX}", texts.len());
+        reader.fault(line, key, wrong, "use wider steps, or several stages".to_owned());
         return None;
     }
     let parsed: Vec<Option<Rate>> =
@@ -217,7 +254,9 @@ fn rate(reader: &mut Reader<'_>, key: &str, text: &str, line: usize, ramp: bool)
         Some(share) if share > 0.0 && share <= if ramp { 1.0 } else { PACED_MAX } => Some(Rate::Share(share)),
         Some(share) if share > PACED_MAX && share <= 1.0 => {
             let help = "use at most \"70 %\", leave rate out to saturate, or use steps for a ramp".to_owned();
-            let wrong = format!("{text} is more than a paced flow may take: above 70 % healthy links lose packets too");
+            let wrong = format!(
+                "{text} is more than a paced flow may take: above 70 % healthy links lose packets too"
+            );
             reader.fault(line, key, wrong, help);
             None
         }
