@@ -9,7 +9,7 @@ use super::{
     verdict,
 };
 use crate::{
-    lab::{client::Lab, demo_fault, fault::Fault},
+    lab::{client::Lab, demo_fault},
     model::fleet::units::BitRate,
 };
 
@@ -60,7 +60,7 @@ fn shape() -> LabArgs {
 }
 
 /// What was wrong with the fleet, told by its holder now that the verdict is written.
-fn tell_truth(mut lab: Lab) {
+fn tell_truth(lab: Lab) {
     match lab.status() {
         Ok(status) if status.faults.is_empty() => output::note("truth: nothing was broken in this lab"),
         Ok(status) => {

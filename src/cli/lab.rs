@@ -116,7 +116,7 @@ fn up(hosts: u16, name: String, shape: &LabArgs, ttl_s: u64) -> Result<u8, Failu
     let spec = LabSpec { ttl_s, detached: true, name, ..spec(hosts, shape)? };
     spec.check().map_err(Failure::usage)?;
     files::create_private(&spec.state_dir)?;
-    let mut lab = start(&files::this_executable()?, &spec)?;
+    let lab = start(&files::this_executable()?, &spec)?;
     for fault in &faults {
         lab.fault(fault).with_context(|| format!("cannot put `{fault}` in")).map_err(Failure::failed)?;
     }
@@ -138,7 +138,7 @@ fn explain(texts: &[String]) -> Result<u8, Failure> {
 fn break_things(texts: &[String], name: Option<&str>) -> Result<u8, Failure> {
     let status = chosen(name)?;
     let faults = faults(texts, status.hosts)?;
-    let mut lab = attach(&status)?;
+    let lab = attach(&status)?;
     for fault in &faults {
         lab.fault(fault).with_context(|| format!("cannot put `{fault}` in")).map_err(Failure::failed)?;
     }

@@ -412,7 +412,8 @@ impl Serving {
                 return Err(self.undelivered());
             }
         }
-        let past = self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
+        let synced = self.parts.shared.synced.load(Ordering::Relaxed);
+        let past = synced && self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
         if past || (self.over_at.is_none() && Instant::now() >= welcome_by) {
             return Err(self.undelivered());
         }

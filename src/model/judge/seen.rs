@@ -59,6 +59,8 @@ pub struct Seen {
     pub ended: Option<(RunTime, Ended, Option<String>)>,
     /// The latest moment of any line.
     pub latest: RunTime,
+    /// The latest moment of which each host's worker itself wrote: it ran then.
+    pub last_wrote: BTreeMap<HostId, RunTime>,
     host_of_instance: BTreeMap<u16, HostId>,
 }
 
@@ -182,6 +184,10 @@ impl Seen {
     pub fn take(&mut self, line: &Line) {
         self.latest = self.latest.max(line.t);
         let by = self.host_of_instance.get(&line.i).copied();
+        if let Some(host) = by {
+            let wrote = self.last_wrote.entry(host).or_default();
+            *wrote = (*wrote).max(line.t);
+        }
         match (&line.body, by) {
             (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
             (Body::Joined(joined), _) => {

@@ -8,7 +8,7 @@ use std::{
     io::{self, Read as _},
     mem::MaybeUninit,
     net::UdpSocket,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use socket2::Socket;
@@ -229,6 +229,10 @@ impl Carrier {
     }
 
     fn cut_slots(&mut self) {
+        // Before the run's time is known there is no grid to cut on.
+        if !self.shared.synced.load(Ordering::Relaxed) {
+            return;
+        }
         if let Some(late) = self.slots.advance(self.shared.run_now()) {
             self.shared.note_lateness(late);
             let mut lines = self.slots.due();
@@ -418,6 +422,7 @@ impl Carrier {
             self.answer_reach(&caller.socket, &hello);
             return;
         }
+        self.poller.forget(&caller.socket);
         let owner = hello.flow as usize % self.place.mailboxes.len();
         if owner == self.place.index {
             self.take_stream(caller.socket, hello, now_us);

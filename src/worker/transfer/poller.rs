@@ -65,6 +65,13 @@ impl Poller {
         Ok(token)
     }
 
+    /// Watches a socket no longer: somebody else will.
+    pub fn forget(&self, socket: impl AsFd) {
+        if let Err(error) = epoll::delete(&self.epoll, socket) {
+            tracing::debug!(%error, "a socket was not watched");
+        }
+    }
+
     /// Waits until a socket is ready, or for `timeout_us`.
     ///
     /// # Errors

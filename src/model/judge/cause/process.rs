@@ -18,9 +18,19 @@ use crate::model::{
     record::line::{ContactState, StreamEvent},
 };
 
-/// How close to a fall's onset a reset must be to be its cause: a sender that lost its
-/// receiver's consent resets its streams too, but only 3 s later.
-const RESET_NEAR_US: u64 = 1_500_000;
+/// How long after a fall's onset a reset can be its cause: a sender that lost its receiver's
+/// consent resets its streams too, but only 3 s later.
+const RESET_AFTER_US: u64 = 1_500_000;
+
+/// … and how long before: the first low slot may have begun before its streams ended.
+const RESET_BEFORE_US: u64 = 200_000;
+
+/// A process that wrote a line later than this after the onset was alive.
+const ALIVE_AFTER_US: u64 = 300_000;
+
+/// Share of the peers that must have seen the resets of a process that ended: its kernel
+/// ends all of its streams at once.
+const RESET_PEERS: f64 = 0.5;
 
 /// The kind of process trouble behind a fall, if it was one.
 pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
@@ -35,8 +45,8 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
     if explain::stalled_during(seen, fall.host, fall) {
         return Some(FindingKind::WorkerFrozen);
     }
-    let heard_again = heard_after(seen, fall.host, to.min(RunTime(onset + AFTER_US)));
-    if heard_again {
+    let alive = seen.last_wrote.get(&fall.host).is_some_and(|wrote| wrote.0 > onset + ALIVE_AFTER_US);
+    if alive {
         return None;
     }
     let closed = seen.contacts.iter().any(|(at, contact)| {
@@ -63,19 +73,15 @@ fn new_instance(seen: &Seen, host: HostId, from: RunTime) -> Option<FindingKind>
     Some(kind)
 }
 
-/// Whether the host's worker itself reported anything from after `at`.
-fn heard_after(seen: &Seen, host: HostId, at: RunTime) -> bool {
-    seen.states.get(&host).and_then(|states| states.last()).is_some_and(|(last, _)| *last > at)
-}
-
 /// Whether peers were told by the host's kernel that its process is gone.
 fn kernel_answered(seen: &Seen, fall: &Fall) -> bool {
     let onset = fall.since * SLOT_US;
-    peers_saw(seen, fall.host, |what, at| match what {
-        StreamEvent::Refused => at.0 + RESET_NEAR_US >= onset && at.0 <= fall.end().saturating_mul(SLOT_US),
-        StreamEvent::Reset => at.0.abs_diff(onset) <= RESET_NEAR_US,
-        _ => false,
-    }) > 0
+    let (from, to) = explain::window(fall);
+    let refused = peers_saw(seen, fall.host, |what, at| what == StreamEvent::Refused && (from..=to).contains(&at));
+    let reset = peers_saw(seen, fall.host, |what, at| {
+        what == StreamEvent::Reset && at.0 + RESET_BEFORE_US >= onset && at.0 <= onset + RESET_AFTER_US
+    });
+    refused > 0 || (reset > 0 && reset as f64 >= RESET_PEERS * fall.peers.len() as f64)
 }
 
 /// How many peers saw such an event on a stream that they share with `host`.
