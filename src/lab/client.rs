@@ -193,9 +193,11 @@ impl Lab {
         }
     }
 
-    /// Ends the lab and waits until its holder says so.
+    /// Ends the lab and waits until its name is free again.
     pub fn down(self) -> Result<(), LabError> {
-        self.done(&Command::Down)
+        self.done(&Command::Down)?;
+        self.link.lock().unwrap_or_else(PoisonError::into_inner).hear_the_end();
+        Ok(())
     }
 
     fn workers_of(&self, command: &Command) -> Result<Vec<WorkerState>, LabError> {
@@ -248,10 +250,8 @@ impl Link {
     fn hear(&mut self, asked: &str, limit: Duration) -> Result<Answer, LabError> {
         let line = match self {
             Self::Pipes { stdout, lines, .. } => lines.wait(stdout, limit),
-            Self::Socket { call, .. } => match call.take() {
-                Some((stream, mut lines)) => lines.wait(stream, limit),
-                None => Ok(None),
-            },
+            Self::Socket { call: Some((stream, lines)), .. } => lines.wait(stream, limit),
+            Self::Socket { call: None, .. } => Ok(None),
         };
         match line {
             Ok(Some(line)) => serde_json::from_str(&line)
@@ -263,6 +263,14 @@ impl Link {
             Err(error) => {
                 Err(LabError::io(format!("hearing from the lab's holder, asked to {asked}"))(error))
             }
+        }
+    }
+
+    /// Waits until the holder hangs up, as it does when it ends.
+    fn hear_the_end(&mut self) {
+        if let Self::Socket { call: Some((stream, lines)), .. } = self {
+            // Whatever else comes, there is nothing more to ask.
+            let _ = lines.wait(stream, END_TIME_LIMIT);
         }
     }
 

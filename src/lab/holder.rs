@@ -76,7 +76,7 @@ fn hold() -> Result<(), LabError> {
         register.note(&holder.status())?;
     }
     tell(&Answer::Ready(holder.status()));
-    holder.serve(stdin, register.as_ref())
+    holder.serve(stdin, register)
 }
 
 /// Whoever made this process may be gone: then nobody is left to tell.
@@ -104,7 +104,7 @@ enum Source {
 }
 
 impl Holder {
-    fn serve(&mut self, mut stdin: Lines, register: Option<&Register>) -> Result<(), LabError> {
+    fn serve(&mut self, mut stdin: Lines, register: Option<Register>) -> Result<(), LabError> {
         let mut callers: Vec<Caller> = Vec::new();
         while !self.ending && !self.ttl_left().is_zero() {
             let now = Instant::now();
@@ -113,16 +113,18 @@ impl Holder {
             let deadlines = callers.iter().map(|caller| caller.deadline).chain(self.faults.deadline());
             let wait =
                 deadlines.map(|at| at.saturating_duration_since(now)).fold(self.ttl_left(), Duration::min);
-            for source in self.wait(register, &callers, wait)? {
+            for source in self.wait(register.as_ref(), &callers, wait)? {
                 match source {
                     Source::Links => self.faults.links_changed(&self.fleet),
                     Source::Stdin => self.hear_maker(&mut stdin),
                     Source::Caller(index) => self.hear_caller(&mut callers[index]),
-                    Source::Register => callers.extend(register.and_then(Register::accept)),
+                    Source::Register => callers.extend(register.as_ref().and_then(Register::accept)),
                 }
             }
         }
         self.workers.kill_all();
+        // Before the callers are hung up on: whoever waits for that may take the name again.
+        drop(register);
         Ok(())
     }
 
@@ -136,7 +138,7 @@ impl Holder {
         let mut watched: Vec<(Source, BorrowedFd<'_>)> = Vec::new();
         match register {
             Some(register) if callers.len() < CALLERS_MAX => {
-                watched.push((Source::Register, register.as_fd()))
+                watched.push((Source::Register, register.as_fd()));
             }
             Some(_) => {}
             None => watched.push((Source::Stdin, stdin.as_fd())),

@@ -34,7 +34,12 @@ pub fn list(state_dir: &Path) -> Result<Vec<Status>, LabError> {
     let mut up = Vec::new();
     for name in names {
         match attach(state_dir, &name) {
-            Ok(lab) => up.push(lab.status()?),
+            Ok(lab) => match lab.status() {
+                Ok(status) => up.push(status),
+                // It was ending while it was asked.
+                Err(LabError::Io { .. } | LabError::HolderLost { .. }) => {}
+                Err(error) => return Err(error),
+            },
             Err(LabError::NoSuchLab { .. }) => {
                 let (note, socket) = register_paths(state_dir, &name);
                 // Another who looks may have removed them first.

@@ -45,9 +45,9 @@ impl Fault {
 
     /// As [`Fault::explain`], on NICs of `nic_rate`.
     pub fn explain_on(&self, nic_rate: BitRate) -> String {
-        let Steps { steps, over_s, undo } = self.steps(1, nic_rate);
+        let Steps { planned, over_s, undo } = self.steps(1, nic_rate);
         let mut text = format!("{self}\n{}.\n", self.truth());
-        for step in &steps {
+        for step in &planned {
             describe(&mut text, &format!("{} s", self.after_s + step.at_s), &step.action, self.host);
         }
         let end = over_s.map_or("when taken back".to_owned(), |s| format!("{} s", self.after_s + s));

@@ -235,10 +235,10 @@ impl fmt::Display for Fault {
                 out.write_str(&lasting(for_s))?;
             }
             FaultKind::Flap { times, down_s, up_s } => {
-                write!(out, ",times={times},down={down_s}s,up={up_s}s")?
+                write!(out, ",times={times},down={down_s}s,up={up_s}s")?;
             }
             FaultKind::OneWayDead { direction, for_s } => {
-                write!(out, ",direction={direction}{}", lasting(for_s))?
+                write!(out, ",direction={direction}{}", lasting(for_s))?;
             }
             FaultKind::Slow { direction, to: SlowTo::Rate(rate) } => {
                 write!(out, ",direction={direction},rate={}", exact(*rate))?;
@@ -247,7 +247,7 @@ impl fmt::Display for Fault {
                 write!(out, ",direction={direction},factor={factor}")?;
             }
             FaultKind::Loss { direction, percent } => {
-                write!(out, ",direction={direction},percent={percent}")?
+                write!(out, ",direction={direction},percent={percent}")?;
             }
             FaultKind::Kill => {}
         }

@@ -47,7 +47,7 @@ pub(crate) struct Step {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Steps {
     /// In order of time.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) planned: Vec<Step>,
     /// Seconds after which the fault is over and `undo` is due; `None`: when it is taken back.
     pub(crate) over_s: Option<f64>,
     /// Done once, at the end.
@@ -74,7 +74,7 @@ impl Fault {
                     Action::ForgetCarrier,
                 );
                 let revive = Action::OnCarrierChange(format!("flush set netdev {table} dead\n"));
-                steps.steps.push(Step { at_s: 0.0, action: revive });
+                steps.planned.push(Step { at_s: 0.0, action: revive });
                 steps.undo.push(drop_table);
                 steps
             }
@@ -105,7 +105,7 @@ impl Fault {
             FaultKind::Slow { direction, to } => slow(&port, *direction, to.rate(nic_rate), nic_rate),
             FaultKind::Freeze { for_s } => Steps::lasting(Action::Stop, *for_s, Action::Continue),
             FaultKind::Kill => Steps {
-                steps: vec![Step { at_s: 0.0, action: Action::Kill }],
+                planned: vec![Step { at_s: 0.0, action: Action::Kill }],
                 over_s: None,
                 undo: Vec::new(),
             },
@@ -115,7 +115,7 @@ impl Fault {
 
 impl Steps {
     fn lasting(action: Action, over_s: Option<f64>, undo: Action) -> Self {
-        Self { steps: vec![Step { at_s: 0.0, action }], over_s, undo: vec![undo] }
+        Self { planned: vec![Step { at_s: 0.0, action }], over_s, undo: vec![undo] }
     }
 }
 
@@ -173,7 +173,7 @@ fn flap(port: &str, times: u32, down_s: f64, up_s: f64) -> Steps {
         let at_s = f64::from(time) * round;
         [Step { at_s, action: link(port, "down") }, Step { at_s: at_s + down_s, action: link(port, "up") }]
     });
-    Steps { steps: steps.collect(), over_s: Some(f64::from(times) * round), undo: vec![link(port, "up")] }
+    Steps { planned: steps.collect(), over_s: Some(f64::from(times) * round), undo: vec![link(port, "up")] }
 }
 
 /// A slow NIC queues and does not drop: so it is its own shapers that change, the host's for
@@ -186,5 +186,5 @@ fn slow(port: &str, direction: Direction, rate: BitRate, nic_rate: BitRate) -> S
         tx.into_iter().chain(rx)
     };
     let steps = both(rate).map(|action| Step { at_s: 0.0, action }).collect();
-    Steps { steps, over_s: None, undo: both(nic_rate).collect() }
+    Steps { planned: steps, over_s: None, undo: both(nic_rate).collect() }
 }

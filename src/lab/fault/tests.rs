@@ -50,7 +50,7 @@ fn a_wrong_text_is_refused_with_the_way_out() {
 #[test]
 fn dying_above_a_rate_counts_each_direction_by_itself_and_kills_both() {
     let steps = fault("dies_above@h3,rate=40M,for=3s").steps(7, NIC);
-    let [step] = steps.steps.as_slice() else { panic!("one step: {steps:?}") };
+    let [step] = steps.planned.as_slice() else { panic!("one step: {steps:?}") };
     let Action::Nft(text) = &step.action else { panic!("a table: {step:?}") };
     insta::assert_snapshot!(text, @r"
     table netdev fault_7 {
@@ -76,14 +76,14 @@ fn dying_above_a_rate_counts_each_direction_by_itself_and_kills_both() {
 fn a_slow_nic_gets_its_own_rate_back() {
     let steps = fault("slow@h2,direction=rx,factor=0.25").steps(1, NIC);
     let slow = "qdisc change dev p2 root handle 1: tbf rate 15000000bit burst 16k limit 512k\n";
-    assert_eq!(steps.steps[0].action, Action::TcSwitch(slow.into()));
+    assert_eq!(steps.planned[0].action, Action::TcSwitch(slow.into()));
     assert_eq!(steps.undo, [Action::TcSwitch(slow.replace("15000000", "60000000"))]);
 }
 
 #[test]
 fn a_flap_ends_with_its_link_up() {
     let steps = fault("flap@h2,times=2,down=1s,up=2s").steps(1, NIC);
-    assert_eq!(steps.steps.iter().map(|step| step.at_s).collect::<Vec<_>>(), [0.0, 1.0, 3.0, 4.0]);
+    assert_eq!(steps.planned.iter().map(|step| step.at_s).collect::<Vec<_>>(), [0.0, 1.0, 3.0, 4.0]);
     assert_eq!(steps.over_s, Some(6.0));
     assert_eq!(steps.undo, [Action::Ip("link set p2 up\n".into())]);
 }

@@ -89,9 +89,9 @@ impl FaultDriver {
             )));
         }
         let number = self.faults.len() as u32 + 1;
-        let Steps { steps, over_s, undo } = fault.steps(number, self.nic_rate);
+        let Steps { planned, over_s, undo } = fault.steps(number, self.nic_rate);
         let begin = Instant::now() + Duration::from_secs_f64(fault.after_s);
-        let mut later = steps.into_iter();
+        let mut later = planned.into_iter();
         if fault.after_s == 0.0 {
             // What begins at once is done at once, so that a refusal reaches whoever asked.
             // The first step of every fault is its break.

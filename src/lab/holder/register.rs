@@ -45,7 +45,7 @@ pub(crate) fn open_state_dir(state_dir: &Path) -> Result<(), LabError> {
     let doing = || LabError::io(format!("opening the state folder {}", state_dir.display()));
     DirBuilder::new().recursive(true).mode(0o700).create(state_dir).map_err(doing())?;
     let facts = fs::metadata(state_dir).map_err(doing())?;
-    let ours = facts.uid() == rustix::process::geteuid().as_raw() && facts.mode() & 0o077 == 0;
+    let ours = facts.uid() == rustix::process::geteuid().as_raw() && facts.mode() & 0o777 == 0o700;
     if ours {
         return Ok(());
     }
