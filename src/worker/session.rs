@@ -373,7 +373,8 @@ impl Serving {
     }
 
     fn keep(&mut self, at: RunTime, body: Body) -> Result<(), Ending> {
-        if !self.outbox.is_welcome() {
+        // Before its welcome lines have no number; after `Done` there are none.
+        if !self.outbox.is_welcome() || self.finish_by.is_some() {
             return Ok(());
         }
         self.outbox.add(at, body).map_err(|error| {

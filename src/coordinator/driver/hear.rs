@@ -115,6 +115,8 @@ impl Driver {
         if let Some(last) = member.done
             && self.intake.has_all(member.instance, last)
         {
+            // It has told everything and may go: its silence means nothing any more.
+            self.liveness.forget(host);
             self.step(Event::Collected { host });
         }
     }
