@@ -116,7 +116,7 @@ fn one_way(seen: &Seen, host: HostId, way: Way) -> Vec<Fall> {
 /// What a host carried and should have carried in a slot of a round, for a [`Watch`].
 pub fn slot_of(seen: &Seen, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Slot {
     let carried = seen.carried(round, host, way, slot);
-    let expected = seen.expected(round, host, way);
+    let expected = seen.expected(round, host, way, slot);
     Slot {
         slot,
         carried_bps: carried.map(|(bps, _)| bps),

@@ -51,8 +51,9 @@ pub struct Seen {
     pub tcp: Vec<(RunTime, FlowId, TcpFlow)>,
     /// What calibration came to.
     pub capacities: Capacities,
-    /// Hosts that did not take part in a stage, by the stage's place.
-    pub not_ready: BTreeMap<u16, BTreeSet<HostId>>,
+    /// Hosts that were not there when a stage began, by the stage's place: since which slot
+    /// they took part after all.
+    pub not_ready: BTreeMap<u16, BTreeMap<HostId, Option<u64>>>,
     /// Windows in which the coordinator itself was held up: since, until, how.
     pub impaired: Vec<(RunTime, RunTime, String)>,
     /// How the run ended, where its last line is there.
@@ -197,7 +198,7 @@ impl Seen {
             (Body::Contact(contact), _) => self.contacts.push((line.t, contact.clone())),
             (Body::Stage(begun), _) => self.stage_begins(begun),
             (Body::NotReady { stage, hosts, .. }, _) => {
-                self.not_ready.entry(*stage).or_default().extend(hosts);
+                self.not_ready.entry(*stage).or_default().extend(hosts.iter().map(|host| (*host, None)));
             }
             (Body::Capacity { hosts }, _) => self.capacities.clone_from(hosts),
             (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
@@ -267,6 +268,14 @@ impl Seen {
         for (flow, counts) in &samples.rx {
             let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
             let start = self.rounds[seen.round].start;
+            let first = (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes > 0));
+            if let (Some((first, _)), Some(late)) = (first, self.not_ready.get_mut(&self.rounds[seen.round].stage)) {
+                for host in [seen.from, seen.to] {
+                    if let Some(since) = late.get_mut(&host) {
+                        *since = Some(since.map_or(first, |known| known.min(first)));
+                    }
+                }
+            }
             for (slot, count) in (samples.s..).zip(counts) {
                 let index = slot.checked_sub(start).map(|index| index as usize);
                 match index.and_then(|index| seen.slots.get_mut(index)) {
@@ -291,7 +300,7 @@ impl Seen {
     pub fn carried(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<(f64, f64)> {
         let index = slot.checked_sub(round.start)? as usize;
         let (mut bytes, mut known, mut all) = (0, 0u32, 0u32);
-        for flow in self.active(round, host, way) {
+        for flow in self.active(round, host, way, slot) {
             all += 1;
             if let Some(count) = flow.slots.get(index).copied().flatten() {
                 bytes += count;
@@ -302,15 +311,19 @@ impl Seen {
         (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
     }
 
-    /// The flows of a host, one way, both of whose ends took part in the stage.
+    /// The flows of a host, one way, both of whose ends took part in the stage by that slot.
     pub fn active<'a>(
         &'a self,
         round: &'a RoundSeen,
         host: HostId,
         way: Way,
+        slot: u64,
     ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
         let absent = self.not_ready.get(&round.stage);
-        let took_part = move |host: HostId| absent.is_none_or(|absent| !absent.contains(&host));
+        let took_part = move |host: HostId| {
+            let since = absent.and_then(|absent| absent.get(&host));
+            since.is_none_or(|since| since.is_some_and(|since| since <= slot))
+        };
         round
             .by_host
             .get(&host)
@@ -343,12 +356,12 @@ impl Seen {
         }
     }
 
-    /// What a host is to carry one way in a round, in bits per second; `None` where no
-    /// capacity is known.
-    pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way) -> Option<f64> {
+    /// What a host is to carry one way in a slot of a round, in bits per second; `None` where
+    /// no capacity is known.
+    pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<f64> {
         let part = round.by_host.get(&host)?;
         let rates: Option<Vec<f64>> =
-            self.active(round, host, way).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
+            self.active(round, host, way, slot).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
         match rates {
             Some(rates) if round.paced => Some(rates.iter().sum()),
             _ => Some(self.capacity(host, way)? * part.load(way)),
@@ -357,7 +370,8 @@ impl Seen {
 
     /// The hosts that `host` exchanged data with, one way, in a round.
     pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way) -> BTreeSet<HostId> {
-        self.active(round, host, way).map(|flow| flow.peer_of(host)).collect()
+        let last = round.end.saturating_sub(1);
+        self.active(round, host, way, last).map(|flow| flow.peer_of(host)).collect()
     }
 
     /// The instance of a host that ran at `at`, and its boot id.

@@ -225,3 +225,11 @@ fn the_live_fold_sees_what_the_judge_sees_within_a_second() {
     assert_eq!(host, HostId(3));
     assert!(told_at.since(fell_at).as_millis() <= 1000, "{told_at} after {fell_at}");
 }
+
+#[test]
+fn a_host_that_came_late_to_a_stage_is_judged_from_then_on() {
+    let story = Story::storm(8, 200).dead(3, 0, 30).dead(3, 50, 80).dead(3, 100, 130).late(3);
+    let summary = judge(&story.record());
+    only_fails(&summary, 3);
+    assert_eq!(summary.hosts[3].drop_offs.len(), 2, "what came before it was there is not its fall");
+}

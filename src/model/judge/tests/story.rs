@@ -129,6 +129,12 @@ impl Story {
         self.by_coordinator(slot, Body::Contact(contact))
     }
 
+    /// A host did not confirm its part of the stage in time.
+    pub fn late(self, host: usize) -> Self {
+        let not_ready = Body::NotReady { stage: 2, hosts: vec![host_id(host)], why: BTreeMap::new() };
+        self.by_coordinator(0, not_ready)
+    }
+
     /// Every peer that sends to `host` saw this on its stream.
     pub fn stream(mut self, host: usize, slot: u64, what: StreamEvent) -> Self {
         for flow in self.rounds.iter().flat_map(|round| &round.flows).filter(|flow| flow.to == host_id(host)) {
