@@ -22,7 +22,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::model::{plan::{scenario::Scenario, schedule}, record::line::Ended, run::event::RunEvent};
+use crate::model::{
+    plan::{scenario::Scenario, schedule},
+    record::line::Ended,
+    run::event::RunEvent,
+};
 
 /// What a run needs to know.
 #[derive(Clone, Debug)]

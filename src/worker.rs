@@ -22,10 +22,7 @@ use crate::{
         units::{BitRate, RunTime},
     },
     sys::link::{Address, LinkReader},
-    wire::{
-        endpoint::WireError,
-        join::JoinFile,
-    },
+    wire::{endpoint::WireError, join::JoinFile},
 };
 
 mod facts;
@@ -149,7 +146,8 @@ pub fn main(args: WorkerArgs) -> Result<(), Ending> {
     let name = name_of(&args)?;
     let card = nic::choose(args.iface.as_deref(), args.addr, coordinator).map_err(|e| refused(&e))?;
     let since = humantime::format_rfc3339_seconds(std::time::SystemTime::now());
-    let _claim = nic::claim(&card.iface, format!("run {}, host {name}, since {since}", join.run)).map_err(|e| refused(&e))?;
+    let _claim = nic::claim(&card.iface, format!("run {}, host {name}, since {since}", join.run))
+        .map_err(|e| refused(&e))?;
     raise_file_limit();
     let (parts, lines) = Parts::make(args, join, name, card, limits)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -181,7 +179,13 @@ struct Parts {
 type Lines = tokio::sync::mpsc::Receiver<(RunTime, crate::model::record::line::Body)>;
 
 impl Parts {
-    fn make(args: WorkerArgs, join: JoinFile, name: HostName, card: Address, limits: Limits) -> Result<(Self, Lines), Ending> {
+    fn make(
+        args: WorkerArgs,
+        join: JoinFile,
+        name: HostName,
+        card: Address,
+        limits: Limits,
+    ) -> Result<(Self, Lines), Ending> {
         let failed = |what: &str, error: &dyn std::fmt::Display| Ending::Failed(format!("{what}: {error}"));
         let congestion_control = transfer::socket::congestion_control(card.addr)
             .map_err(|error| failed("cannot choose a congestion control", &error))?;
@@ -274,7 +278,10 @@ fn listen(
     }
     let which = if ports.is_some() { format!("ports {first} to {last}") } else { "any port".to_owned() };
     let why = last_error.map_or_else(String::new, |error| format!(": {error}"));
-    Err(Ending::Failed(format!("cannot listen on {which} of {}{why}; free one, or name others with --data-ports", binding.addr)))
+    Err(Ending::Failed(format!(
+        "cannot listen on {which} of {}{why}; free one, or name others with --data-ports",
+        binding.addr
+    )))
 }
 
 /// Streams are files: as many as the owner of the machine permits.

@@ -93,7 +93,11 @@ impl ByHand {
     }
 
     fn folder(&self) -> PathBuf {
-        self.out.path().join("latest").canonicalize().unwrap_or_else(|_| panic!("no run folder; the coordinator said: {}", self.log()))
+        self.out
+            .path()
+            .join("latest")
+            .canonicalize()
+            .unwrap_or_else(|_| panic!("no run folder; the coordinator said: {}", self.log()))
     }
 
     fn log(&self) -> String {
@@ -127,8 +131,11 @@ fn a_demo_names_the_sick_host_and_no_other() {
 fn a_healthy_demo_passes_everybody() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a folder");
-    let done =
-        nicburn().args(["demo", "--fault", "none", "--seed", "2", "--out"]).arg(out.path()).output().expect("it runs");
+    let done = nicburn()
+        .args(["demo", "--fault", "none", "--seed", "2", "--out"])
+        .arg(out.path())
+        .output()
+        .expect("it runs");
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     let summary = summary(&out.path().join("latest"));
     assert!(summary.hosts.iter().all(|host| host.findings.is_empty()), "{}", said(&done));
@@ -138,7 +145,11 @@ fn a_healthy_demo_passes_everybody() {
 fn judging_a_moved_folder_again_gives_the_same_summary_to_the_byte() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a folder");
-    let done = nicburn().args(["demo", "--seed", "3", "--hosts", "4", "--out"]).arg(out.path()).output().expect("it runs");
+    let done = nicburn()
+        .args(["demo", "--seed", "3", "--hosts", "4", "--out"])
+        .arg(out.path())
+        .output()
+        .expect("it runs");
     assert_eq!(done.status.code(), Some(10), "{}", said(&done));
     let moved = out.path().join("moved");
     fs::rename(out.path().join("latest").canonicalize().expect("a run"), &moved).expect("it can be moved");
@@ -214,8 +225,11 @@ fn small_fleets_give_useful_verdicts() {
     let _turn = turn();
     for hosts in ["2", "3", "5"] {
         let out = tempfile::tempdir().expect("a folder");
-        let done =
-            nicburn().args(["demo", "--seed", "4", "--hosts", hosts, "--out"]).arg(out.path()).output().expect("it runs");
+        let done = nicburn()
+            .args(["demo", "--seed", "4", "--hosts", hosts, "--out"])
+            .arg(out.path())
+            .output()
+            .expect("it runs");
         assert_eq!(done.status.code(), Some(10), "{hosts} hosts: {}", said(&done));
         let summary = summary(&out.path().join("latest"));
         let failed = failed_hosts(&summary);

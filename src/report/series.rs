@@ -41,7 +41,8 @@ impl Charts {
         let seen = Seen::of(record);
         let mut stages: Vec<(u16, String, f64, f64)> = Vec::new();
         for round in seen.rounds.iter().filter(|round| round.kind != StageKind::Reach) {
-            let (start, end) = (RunTime::of_slot(round.start).as_secs_f64(), RunTime::of_slot(round.end).as_secs_f64());
+            let (start, end) =
+                (RunTime::of_slot(round.start).as_secs_f64(), RunTime::of_slot(round.end).as_secs_f64());
             match stages.last_mut().filter(|(index, ..)| *index == round.stage) {
                 Some((.., until)) => *until = end,
                 None => stages.push((round.stage, round.stage_name.clone(), start, end)),

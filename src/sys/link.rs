@@ -57,7 +57,9 @@ impl LinkReader {
     /// If the kernel gives no route socket.
     pub fn new(index: u32) -> Result<Self, LinkError> {
         // SAFETY: a plain system call; the descriptor is owned at once.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE) };
+        let fd = unsafe {
+            libc::socket(libc::AF_NETLINK, libc::SOCK_RAW | libc::SOCK_CLOEXEC, libc::NETLINK_ROUTE)
+        };
         if fd < 0 {
             return Err(LinkError::Ask { index, source: io::Error::last_os_error() });
         }
@@ -85,7 +87,9 @@ impl LinkReader {
         let mut answer = vec![0u8; 32 * 1024];
         // SAFETY: the kernel writes at most `answer.len()` bytes into `answer`. The kernel
         // answers a request on a route socket before `send` returns, so this never waits.
-        let got = unsafe { libc::recv(self.socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), libc::MSG_DONTWAIT) };
+        let got = unsafe {
+            libc::recv(self.socket.as_raw_fd(), answer.as_mut_ptr().cast(), answer.len(), libc::MSG_DONTWAIT)
+        };
         let got = usize::try_from(got).map_err(|_| ask(io::Error::last_os_error()))?;
         parse(self.index, &answer[..got])
     }
@@ -215,11 +219,11 @@ unsafe fn ip_of(addr: *const libc::sockaddr) -> Option<IpAddr> {
     unsafe {
         match i32::from((*addr).sa_family) {
             libc::AF_INET => {
-                let v4 = &*addr.cast::<libc::sockaddr_in>();
+                let v4 = addr.cast::<libc::sockaddr_in>().read_unaligned();
                 Some(IpAddr::V4(Ipv4Addr::from(v4.sin_addr.s_addr.to_ne_bytes())))
             }
             libc::AF_INET6 => {
-                let v6 = &*addr.cast::<libc::sockaddr_in6>();
+                let v6 = addr.cast::<libc::sockaddr_in6>().read_unaligned();
                 Some(IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr)))
             }
             _ => None,

@@ -12,7 +12,8 @@ fn set<T: Copy>(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, va
     let length = mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: the descriptor lives as long as `socket`; the kernel reads `length` bytes of
     // `value`, which is a plain integer on this frame.
-    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
+    let done =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), length) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -82,7 +82,8 @@ impl Sampler {
         for id in ids {
             let path = format!("/proc/self/task/{id}/schedstat");
             let text = fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
-            let (ran_ns, waited_ns) = schedstat(&text).ok_or_else(|| format!("cannot understand {path}: {text:?}"))?;
+            let (ran_ns, waited_ns) =
+                schedstat(&text).ok_or_else(|| format!("cannot understand {path}: {text:?}"))?;
             if let Some((ran_before, waited_before)) = self.threads.insert(id, (ran_ns, waited_ns)) {
                 let share = |ns: u64| ns as f32 / (elapsed_us as f32 * 1000.0);
                 let (ran, waited) = (share(ran_ns - ran_before), share(waited_ns - waited_before));
@@ -94,7 +95,8 @@ impl Sampler {
 
     /// Shares of all cores' time that were busy, and stolen.
     fn cpu(&mut self) -> Result<Option<(f32, f32)>, String> {
-        let text = fs::read_to_string("/proc/stat").map_err(|error| format!("cannot read /proc/stat: {error}"))?;
+        let text =
+            fs::read_to_string("/proc/stat").map_err(|error| format!("cannot read /proc/stat: {error}"))?;
         let now = cpu_times(&text).ok_or_else(|| "cannot understand /proc/stat".to_owned())?;
         let before = self.cpu.replace(now);
         Ok(before.and_then(|before| {

@@ -123,7 +123,8 @@ pub fn read(path: &Path) -> Result<Limits, LimitsError> {
 
 fn understand(text: &str) -> Result<Limits, String> {
     let file: LimitsFile = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-    let rate = file.max_rate.map(|rate| rate.parse::<BitRate>().map_err(|error| error.to_string())).transpose()?;
+    let rate =
+        file.max_rate.map(|rate| rate.parse::<BitRate>().map_err(|error| error.to_string())).transpose()?;
     let duration = match file.max_duration {
         Some(text) => humantime::parse_duration(&text).map_err(|error| format!("max_duration: {error}"))?,
         None => DURATION_MAX,
@@ -161,10 +162,18 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_understood_allows_nothing() {
-        for bad in ["max_rate = 5", "max_rate = \"5\"", "allow = [\"10.0.0.0\"]", "colour = 1", "max_bytes = -1", "["] {
+        for bad in [
+            "max_rate = 5",
+            "max_rate = \"5\"",
+            "allow = [\"10.0.0.0\"]",
+            "colour = 1",
+            "max_bytes = -1",
+            "[",
+        ] {
             assert!(understand(bad).is_err(), "{bad}");
         }
-        let limits = understand("max_rate = \"2 Gb/s\"\nallow = [\"10.1.0.0/16\"]\nmax_duration = \"1h\"").expect("sound");
+        let limits = understand("max_rate = \"2 Gb/s\"\nallow = [\"10.1.0.0/16\"]\nmax_duration = \"1h\"")
+            .expect("sound");
         assert_eq!(limits.caps.rate_bps, Some(2_000_000_000));
         assert_eq!(limits.caps.duration_us, 3_600_000_000);
     }
@@ -176,7 +185,14 @@ mod tests {
         let refused = |peer: &str| limits.refuses(peer.parse().expect("an address"), own).is_some();
         assert!(!refused("10.1.2.3:5"));
         assert!(!refused("[fd12::1]:5"));
-        for bad in ["10.2.0.1:5", "127.0.0.1:5", "224.0.0.1:5", "255.255.255.255:5", "169.254.169.254:80", "0.0.0.0:5"] {
+        for bad in [
+            "10.2.0.1:5",
+            "127.0.0.1:5",
+            "224.0.0.1:5",
+            "255.255.255.255:5",
+            "169.254.169.254:80",
+            "0.0.0.0:5",
+        ] {
             assert!(refused(bad), "{bad}");
         }
     }
@@ -185,6 +201,10 @@ mod tests {
     fn no_file_means_the_built_in_ceilings() {
         let limits = read(Path::new("/nonexistent/limits.toml")).expect("absent is fine");
         assert_eq!(limits.caps.bytes, BYTES_MAX);
-        assert!(limits.refuses("192.0.2.1:1".parse().expect("an address"), "10.0.0.1".parse().expect("one")).is_none());
+        assert!(
+            limits
+                .refuses("192.0.2.1:1".parse().expect("an address"), "10.0.0.1".parse().expect("one"))
+                .is_none()
+        );
     }
 }

@@ -57,16 +57,22 @@ pub enum NicError {
 /// # Errors
 ///
 /// If nothing fits, or several do.
-pub fn choose(iface: Option<&str>, addr: Option<IpAddr>, coordinator: SocketAddr) -> Result<Address, NicError> {
+pub fn choose(
+    iface: Option<&str>,
+    addr: Option<IpAddr>,
+    coordinator: SocketAddr,
+) -> Result<Address, NicError> {
     let all = link::addresses()?;
     let has = || {
         let mut names: Vec<String> = all.iter().map(|a| format!("{} ({})", a.iface, a.addr)).collect();
         names.dedup();
         names.join(", ")
     };
-    let usable = |address: &&Address| !is_link_local(address.addr) && address.addr.is_ipv4() == coordinator.is_ipv4();
+    let usable =
+        |address: &&Address| !is_link_local(address.addr) && address.addr.is_ipv4() == coordinator.is_ipv4();
     if iface.is_some() || addr.is_some() {
-        let fits = |a: &&Address| iface.is_none_or(|name| a.iface == name) && addr.is_none_or(|addr| a.addr == addr);
+        let fits =
+            |a: &&Address| iface.is_none_or(|name| a.iface == name) && addr.is_none_or(|addr| a.addr == addr);
         let first = all.iter().filter(fits).find(|a| addr.is_some() || usable(a)).cloned();
         let what = match (iface, addr) {
             (Some(iface), Some(addr)) => format!("interface {iface} with address {addr}"),
@@ -86,7 +92,10 @@ pub fn choose(iface: Option<&str>, addr: Option<IpAddr>, coordinator: SocketAddr
     match own {
         Some(own) if others.is_empty() || own.loopback => Ok(own),
         Some(_) => Err(NicError::Several { has: has() }),
-        None => Err(NicError::NotHere { what: format!("interface with the address {routed} of the route"), has: has() }),
+        None => Err(NicError::NotHere {
+            what: format!("interface with the address {routed} of the route"),
+            has: has(),
+        }),
     }
 }
 
@@ -99,7 +108,8 @@ fn is_link_local(addr: IpAddr) -> bool {
 
 /// The address that packets to the coordinator leave from; nothing is sent.
 fn route_to(coordinator: SocketAddr) -> io::Result<IpAddr> {
-    let any: SocketAddr = if coordinator.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr =
+        if coordinator.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any)?;
     socket.connect(coordinator)?;
     Ok(socket.local_addr()?.ip())
@@ -186,7 +196,10 @@ mod tests {
     fn an_interface_that_is_not_here_is_named_with_those_that_are() {
         let coordinator = "127.0.0.1:9".parse().expect("an address");
         let error = choose(Some("eth77"), None, coordinator).expect_err("no such card");
-        assert!(error.to_string().contains("eth77") && error.to_string().contains("lo (127.0.0.1)"), "{error}");
+        assert!(
+            error.to_string().contains("eth77") && error.to_string().contains("lo (127.0.0.1)"),
+            "{error}"
+        );
         assert_eq!(choose(Some("lo"), None, coordinator).expect("it is here").iface, "lo");
     }
 }

@@ -79,8 +79,9 @@ const OWN_FILES: u64 = 64;
 /// Joins and serves until the run is over.
 pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
     let identity = Arc::new(join_run(&parts).await?);
-    let outbox = Outbox::create(&parts.spool_dir, parts.name.as_str())
-        .map_err(|error| Ending::Failed(format!("cannot keep a spool: {error}; name a folder with --spool")))?;
+    let outbox = Outbox::create(&parts.spool_dir, parts.name.as_str()).map_err(|error| {
+        Ending::Failed(format!("cannot keep a spool: {error}; name a folder with --spool"))
+    })?;
     let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
     let mut serving = Serving {
         identity,
@@ -107,7 +108,9 @@ async fn join_run(parts: &Parts) -> Result<WorkerIdentity, Ending> {
         // Control leaves by whatever way leads there: only data is bound to the card.
         match join(&parts.join, &parts.name, BUILD, None).await {
             Ok(identity) => return Ok(identity),
-            Err(JoinError::Refused(why)) => return Err(Ending::Refused(format!("the coordinator refused: {why}"))),
+            Err(JoinError::Refused(why)) => {
+                return Err(Ending::Refused(format!("the coordinator refused: {why}")));
+            }
             Err(JoinError::Wire(error)) if Instant::now() >= deadline => {
                 return Err(Ending::Failed(format!("cannot join run {}: {error}", parts.join.run)));
             }
@@ -118,7 +121,6 @@ async fn join_run(parts: &Parts) -> Result<WorkerIdentity, Ending> {
         }
     }
 }
-
 
 /// The two writing tasks of a live session, and what it hears.
 struct LiveLink {
@@ -174,7 +176,8 @@ impl Serving {
             if self.link.is_none() && connecting.is_none() {
                 connecting = Some(self.connect());
             }
-            let batches = self.link.as_ref().map(|link| link.batches.clone()).filter(|_| self.outbox.has_more());
+            let batches =
+                self.link.as_ref().map(|link| link.batches.clone()).filter(|_| self.outbox.has_more());
             tokio::select! {
                 biased;
                 _ = term.recv() => return self.leave("SIGTERM").await,
@@ -302,7 +305,7 @@ impl Serving {
 
     fn prepare(&mut self, slice: &StageSlice) {
         // After a lost connection the running stage is handed out again: it goes on as it is.
-        if self.stage.as_ref().is_some_and(|known| known.stage == slice.stage) {
+        if self.stage.as_ref().is_some_and(|known| known.index == slice.stage) {
             return self.reply(FromWorker::Ready { stage: slice.stage });
         }
         let reply = match self.understand(slice) {
@@ -319,7 +322,9 @@ impl Serving {
 
     /// A slice as the carriers take it, or why it cannot be done.
     fn understand(&self, slice: &StageSlice) -> Result<Stage, String> {
-        let key = |secret| TransferKey::new(secret).ok_or_else(|| "a transfer's key is no 64 hexadecimal digits".to_owned());
+        let key = |secret| {
+            TransferKey::new(secret).ok_or_else(|| "a transfer's key is no 64 hexadecimal digits".to_owned())
+        };
         let peers: BTreeMap<HostId, _> = slice.peers.iter().map(|peer| (peer.host, peer.addr)).collect();
         for addr in peers.values() {
             if let Some(why) = self.parts.limits.refuses(*addr, self.parts.card.addr) {
@@ -331,15 +336,19 @@ impl Serving {
         for round in &slice.rounds {
             let needed = round.flows.len() as u64 * u64::from(round.streams) + OWN_FILES;
             if needed > files {
-                return Err(format!("{needed} files are needed for its streams and {files} are permitted; raise the limit (ulimit -n), or plan fewer streams"));
+                return Err(format!(
+                    "{needed} files are needed for its streams and {files} are permitted; raise the limit (ulimit -n), or plan fewer streams"
+                ));
             }
             let flows: Result<Vec<Flow>, String> = round
                 .flows
                 .iter()
                 .map(|flow| {
-                    let peer = peers.get(&flow.peer).ok_or_else(|| format!("flow {} goes to an unknown host", flow.flow))?;
+                    let peer = peers
+                        .get(&flow.peer)
+                        .ok_or_else(|| format!("flow {} goes to an unknown host", flow.flow))?;
                     let rate_bps = flow.rate_bps;
-                    Ok(Flow { flow: flow.flow, role: flow.role, peer: *peer, rate_bps, key: key(&flow.key)? })
+                    Ok(Flow { id: flow.flow, role: flow.role, peer: *peer, rate_bps, key: key(&flow.key)? })
                 })
                 .collect();
             rounds.push(Round {
@@ -351,7 +360,7 @@ impl Serving {
         }
         let reaches = slice.kind == StageKind::Reach;
         let peers = if reaches { peers } else { BTreeMap::new() };
-        Ok(Stage { stage: slice.stage, fleet_key: key(&slice.fleet_key)?, rounds, peers })
+        Ok(Stage { index: slice.stage, fleet_key: key(&slice.fleet_key)?, rounds, peers })
     }
 
     fn start(&mut self, stage: u16, at: RunTime) {
@@ -359,7 +368,9 @@ impl Serving {
             return;
         }
         self.parts.carriers.tell(&Command::Start { stage, at });
-        let Some(prepared) = self.stage.clone().filter(|known| known.stage == stage && !known.peers.is_empty()) else {
+        let Some(prepared) =
+            self.stage.clone().filter(|known| known.index == stage && !known.peers.is_empty())
+        else {
             return;
         };
         let (shared, own) = (Arc::clone(&self.parts.shared), self.host);
@@ -384,7 +395,10 @@ impl Serving {
     }
 
     fn send_batch(&mut self, permit: mpsc::OwnedPermit<String>) -> Result<(), Ending> {
-        let batch = self.outbox.next_batch().map_err(|error| Ending::Failed(format!("cannot read the spool: {error}")))?;
+        let batch = self
+            .outbox
+            .next_batch()
+            .map_err(|error| Ending::Failed(format!("cannot read the spool: {error}")))?;
         permit.send(batch);
         Ok(())
     }
@@ -468,7 +482,9 @@ async fn next_order(link: &mut Option<LiveLink>) -> Option<FromCoordinator> {
 }
 
 /// The session that is being made; pends while none is, `None` where it failed.
-async fn connected(connecting: &mut Option<JoinHandle<Result<WorkerSession, WireError>>>) -> Option<WorkerSession> {
+async fn connected(
+    connecting: &mut Option<JoinHandle<Result<WorkerSession, WireError>>>,
+) -> Option<WorkerSession> {
     match connecting {
         Some(task) => match task.await {
             Ok(Ok(session)) => Some(session),

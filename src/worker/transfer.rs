@@ -118,7 +118,7 @@ impl Shared {
 #[derive(Debug)]
 pub struct Stage {
     /// Its place.
-    pub stage: u16,
+    pub index: u16,
     /// Proves membership of this run.
     pub fleet_key: TransferKey,
     /// Its rounds, in order.
@@ -144,7 +144,7 @@ pub struct Round {
 #[derive(Clone, Debug)]
 pub struct Flow {
     /// Its number.
-    pub flow: FlowId,
+    pub id: FlowId,
     /// This worker's end.
     pub role: Role,
     /// The other end's sink.

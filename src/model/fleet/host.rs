@@ -34,7 +34,9 @@ pub struct HostName(String);
 
 /// Why a text is no host name.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{0:?} is no host name: use 1 to 253 of the characters a-z A-Z 0-9 . _ - /, beginning with a letter or digit")]
+#[error(
+    "{0:?} is no host name: use 1 to 253 of the characters a-z A-Z 0-9 . _ - /, beginning with a letter or digit"
+)]
 pub struct HostNameError(String);
 
 impl HostName {

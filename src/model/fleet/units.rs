@@ -56,6 +56,7 @@ impl BitRate {
     }
 
     /// This rate times `factor`, which is at least zero.
+    #[must_use]
     pub fn scaled(self, factor: f64) -> Self {
         Self((self.0 as f64 * factor.max(0.0)) as u64)
     }
@@ -110,7 +111,7 @@ impl FromStr for BitRate {
             other => return Err(BitRateError::UnknownUnit(other.to_owned())),
         };
         let bps = value * factor;
-        if !bps.is_finite() || bps < 1.0 || bps > 1e15 {
+        if !(1.0..=1e15).contains(&bps) {
             return Err(BitRateError::NotANumber(number.to_owned()));
         }
         Ok(Self(bps.round() as u64))

@@ -78,7 +78,9 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
     if instances.len() > 1 {
         let kind = if boots.len() > 1 { FindingKind::HostRebooted } else { FindingKind::WorkerLost };
         let text = match kind {
-            FindingKind::HostRebooted => format!("{} rebooted during the run: its boot id changed", seen.name(host)),
+            FindingKind::HostRebooted => {
+                format!("{} rebooted during the run: its boot id changed", seen.name(host))
+            }
             _ => format!("the worker on {} ended and was started again during the run", seen.name(host)),
         };
         return Some(cause::bare(kind, Severity::Warn, &[], text));
@@ -90,7 +92,9 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
         ContactState::Lost => FindingKind::ControlLost,
     };
     let text = match kind {
-        FindingKind::WorkerLost => format!("the worker on {} ended during the run ({})", seen.name(host), last.why),
+        FindingKind::WorkerLost => {
+            format!("the worker on {} ended during the run ({})", seen.name(host), last.why)
+        }
         _ => format!(
             "control lost {} at {at} ({}) while its data flowed; judge again with its spool: nicburn judge RUN --spool FILE",
             seen.name(host),
@@ -104,12 +108,13 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
 
 /// A host that nobody could ever connect to, although its control works.
 fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
-    let inbound: Vec<_> =
-        seen.reach.iter().filter(|((from, to), _)| *to == host && *from != host).map(|(_, peer)| peer).collect();
-    let moved = seen
-        .flows
-        .values()
-        .any(|flow| (flow.from == host || flow.to == host) && flow.bytes() > 0);
+    let inbound: Vec<_> = seen
+        .reach
+        .iter()
+        .filter(|((from, to), _)| *to == host && *from != host)
+        .map(|(_, peer)| peer)
+        .collect();
+    let moved = seen.flows.values().any(|flow| (flow.from == host || flow.to == host) && flow.bytes() > 0);
     let blocked = !inbound.is_empty() && inbound.iter().all(|peer| peer.tcp_us.is_none()) && !moved;
     blocked.then(|| {
         let why = inbound.first().map_or("", |peer| peer.why.as_str());

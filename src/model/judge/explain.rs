@@ -14,10 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    falls::Fall,
-    seen::Seen,
-};
+use super::{falls::Fall, seen::Seen};
 use crate::model::{
     fleet::{
         host::HostId,
@@ -121,7 +118,9 @@ fn next_blame(
 /// Whether something on the host itself, and on no peer of this fall, tells that it was this host.
 fn has_local_evidence(seen: &Seen, fall: &Fall) -> bool {
     let local = |host: HostId| {
-        contact_lost_during(seen, host, fall) || carrier_lost_during(seen, host, fall) || stalled_during(seen, host, fall)
+        contact_lost_during(seen, host, fall)
+            || carrier_lost_during(seen, host, fall)
+            || stalled_during(seen, host, fall)
     };
     local(fall.host) && !fall.peers.iter().any(|peer| local(*peer))
 }

@@ -98,7 +98,8 @@ impl Watch {
         let level = self.level_bps(slot)?;
         let loaded = slot.load >= LOADED;
         let low = carried < level * if loaded { LOW } else { LOW_LIGHT };
-        let turn = if self.open { self.look_for_end(slot, carried, level) } else { self.look_for_fall(slot, low) };
+        let turn =
+            if self.open { self.look_for_end(slot, carried, level) } else { self.look_for_fall(slot, low) };
         if !low && self.low_since.is_none() {
             self.remember(slot, carried, loaded);
         }

@@ -55,7 +55,8 @@ impl Fall {
 
 /// Every drop-off of every host, by host and onset.
 pub fn all(seen: &Seen) -> Vec<Fall> {
-    let hosts: BTreeSet<HostId> = seen.rounds.iter().flat_map(|round| round.by_host.keys().copied()).collect();
+    let hosts: BTreeSet<HostId> =
+        seen.rounds.iter().flat_map(|round| round.by_host.keys().copied()).collect();
     hosts.into_iter().flat_map(|host| of_host(seen, host)).collect()
 }
 

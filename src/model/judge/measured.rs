@@ -35,10 +35,12 @@ const SHOWN_BYTES_MIN: u64 = 1_000_000;
 
 /// The slots of a host, one way, in stages of load.
 fn slots(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = (&RoundSeen, u64, Option<f64>)> {
-    falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load).flat_map(move |round| {
-        (round.start..round.end)
-            .map(move |slot| (round, slot, seen.carried(round, host, way, slot).map(|(bps, _)| bps)))
-    })
+    falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load).flat_map(
+        move |round| {
+            (round.start..round.end)
+                .map(move |slot| (round, slot, seen.carried(round, host, way, slot).map(|(bps, _)| bps)))
+        },
+    )
 }
 
 /// What it carried.
@@ -75,8 +77,10 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
             Way::Tx => flow.from == host,
             Way::Rx => flow.to == host,
         });
-        let counted: Vec<u64> =
-            own.filter(|flow| flow.slots.iter().any(Option::is_some)).map(super::seen::FlowSeen::bytes).collect();
+        let counted: Vec<u64> = own
+            .filter(|flow| flow.slots.iter().any(Option::is_some))
+            .map(super::seen::FlowSeen::bytes)
+            .collect();
         (!counted.is_empty()).then(|| counted.iter().sum())
     };
     let streams = seen.rounds.iter().filter(|round| round.kind == StageKind::Load).filter_map(|round| {
@@ -102,8 +106,9 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
 fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
     let mut best = None;
     for round in falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load) {
-        let carried: Vec<Option<f64>> =
-            (round.start..round.end).map(|slot| seen.carried(round, host, way, slot).map(|(bps, _)| bps)).collect();
+        let carried: Vec<Option<f64>> = (round.start..round.end)
+            .map(|slot| seen.carried(round, host, way, slot).map(|(bps, _)| bps))
+            .collect();
         for window in carried.windows(length.min(carried.len()).max(1)) {
             let sum: Option<f64> = window.iter().copied().sum();
             let mean = sum.map(|sum| sum / window.len() as f64);
@@ -139,7 +144,8 @@ fn packet_rate_max(seen: &Seen, host: HostId) -> Option<u64> {
         .filter_map(|pair| {
             let ((from, a), (to, b)) = (pair[0], pair[1]);
             let seconds = to.since(from).as_secs_f64();
-            let packets = b.rx_packets.checked_sub(a.rx_packets)?.max(b.tx_packets.checked_sub(a.tx_packets)?);
+            let packets =
+                b.rx_packets.checked_sub(a.rx_packets)?.max(b.tx_packets.checked_sub(a.tx_packets)?);
             (seconds > 0.5).then(|| (packets as f64 / seconds).round() as u64)
         })
         .max()

@@ -269,7 +269,9 @@ impl Seen {
             let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
             let start = self.rounds[seen.round].start;
             let first = (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes > 0));
-            if let (Some((first, _)), Some(late)) = (first, self.not_ready.get_mut(&self.rounds[seen.round].stage)) {
+            if let (Some((first, _)), Some(late)) =
+                (first, self.not_ready.get_mut(&self.rounds[seen.round].stage))
+            {
                 for host in [seen.from, seen.to] {
                     if let Some(since) = late.get_mut(&host) {
                         *since = Some(since.map_or(first, |known| known.min(first)));
@@ -345,8 +347,7 @@ impl Seen {
             Way::Rx => *rx,
         };
         let own = self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64);
-        let all: Vec<f64> =
-            self.capacities.values().filter_map(pick).map(|rate| rate.bps() as f64).collect();
+        let all: Vec<f64> = self.capacities.values().filter_map(pick).map(|rate| rate.bps() as f64).collect();
         let fleet = super::robust::median(&all);
         match (own, fleet) {
             // A card that died while it was calibrated has no level of its own.

@@ -63,6 +63,9 @@ const SMALL_FLEET: usize = 4;
 /// What a small fleet's class carries: of three hosts, one sick, a third of flows is healthy.
 const SMALL_FLEET_QUANTILE: f64 = 0.8;
 
+/// Flows that should carry the same: of one stage, and within racks or across.
+type Class = (u16, bool);
+
 /// One pair flow.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -91,9 +94,11 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> BTreeMap<HostId, Finding> {
     let all = samples(seen, falls, false);
     // In rounds that run both ways a slow sending side also delays the acknowledgements of
     // what its host receives, so the side is told from one-way rounds where there are enough.
-    let enough = |samples: &[Sample]| seen.hosts.iter().all(|host| {
-        samples.iter().filter(|sample| sample.from == host.id).count() >= FLOWS_MIN
-    });
+    let enough = |samples: &[Sample]| {
+        seen.hosts
+            .iter()
+            .all(|host| samples.iter().filter(|sample| sample.from == host.id).count() >= FLOWS_MIN)
+    };
     let samples = if enough(&one_way) { one_way } else { all };
     let mut by_host: BTreeMap<HostId, Vec<Slow>> = BTreeMap::new();
     for slow in explain_away(samples, seen) {
@@ -104,7 +109,7 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> BTreeMap<HostId, Finding> {
 
 /// Every measured pair flow against its class.
 fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
-    let mut by_class: BTreeMap<(u16, bool), Vec<(HostId, HostId, f64)>> = BTreeMap::new();
+    let mut by_class: BTreeMap<Class, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
     for flow in seen.flows.values() {
         let round = &seen.rounds[flow.round];
         let fits = round.kind == StageKind::Load
@@ -112,7 +117,9 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
             && !round.paced
             && (!one_way || round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty()));
         let disturbed = falls.iter().any(|fall| {
-            (fall.host == flow.from || fall.host == flow.to) && fall.since < round.end && round.start < fall.end()
+            (fall.host == flow.from || fall.host == flow.to)
+                && fall.since < round.end
+                && round.start < fall.end()
         });
         if !fits || disturbed {
             continue;
@@ -136,9 +143,13 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
             }
             .unwrap_or(0.0)
             .max(1.0);
-            flows
-                .into_iter()
-                .map(move |(from, to, bps)| Sample { from, to, x: (bps.max(1.0) / class_bps).ln(), bps, class_bps })
+            flows.into_iter().map(move |(from, to, bps)| Sample {
+                from,
+                to,
+                x: (bps.max(1.0) / class_bps).ln(),
+                bps,
+                class_bps,
+            })
         })
         .collect()
 }
@@ -183,7 +194,8 @@ fn scatter(samples: &[Sample], seen: &Seen) -> f64 {
     }
     let steps: Vec<f64> =
         pairs.values().flat_map(|xs| xs.windows(2).map(|two| (two[0] - two[1]).abs())).collect();
-    let sigma = robust::median(&steps).map_or(SIGMA_MIN, |step| robust::MAD_TO_SIGMA * step / std::f64::consts::SQRT_2);
+    let sigma = robust::median(&steps)
+        .map_or(SIGMA_MIN, |step| robust::MAD_TO_SIGMA * step / std::f64::consts::SQRT_2);
     sigma.max(SIGMA_MIN)
 }
 

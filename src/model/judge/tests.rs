@@ -86,7 +86,9 @@ fn a_killed_worker_is_no_card() {
     assert_eq!(summary.hosts[1].verdict, Verdict::Inconclusive);
     assert_eq!(kinds(&summary, 1), [FindingKind::WorkerLost]);
     assert_eq!(summary.verdict, FleetVerdict::Inconclusive);
-    assert!(summary.hosts.iter().enumerate().all(|(index, host)| index == 1 || host.verdict == Verdict::Pass));
+    assert!(
+        summary.hosts.iter().enumerate().all(|(index, host)| index == 1 || host.verdict == Verdict::Pass)
+    );
 }
 
 #[test]
@@ -126,11 +128,13 @@ fn a_lost_carrier_outranks_what_follows_from_it() {
 #[test]
 fn probes_tell_which_direction_died() {
     // h2 hears its peers all the while, and nothing of its own arrives.
-    let story = Story::storm(8, 200).dead(2, 120, 200).probes_to(2, 150, 190, true).probes_from(2, 150, 190, false);
+    let story =
+        Story::storm(8, 200).dead(2, 120, 200).probes_to(2, 150, 190, true).probes_from(2, 150, 190, false);
     let summary = judge(&story.record());
     assert_eq!(kinds(&summary, 2), [FindingKind::OneWayDead]);
     assert_eq!(summary.hosts[2].findings[0].direction, Some(Direction::Tx));
-    let story = Story::storm(8, 200).dead(2, 120, 200).probes_to(2, 150, 190, false).probes_from(2, 150, 190, true);
+    let story =
+        Story::storm(8, 200).dead(2, 120, 200).probes_to(2, 150, 190, false).probes_from(2, 150, 190, true);
     assert_eq!(judge(&story.record()).hosts[2].findings[0].direction, Some(Direction::Rx));
 }
 
@@ -151,7 +155,10 @@ fn one_silent_pair_is_a_path_and_nobody_s_card() {
     let story = Story::pairs(8, 30).dead_pair(1, 4);
     let summary = judge(&story.record());
     assert!(summary.hosts.iter().all(|host| host.verdict == Verdict::Pass), "{:?}", verdicts(&summary));
-    assert_eq!(summary.fleet.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Path]);
+    assert_eq!(
+        summary.fleet.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(),
+        [FindingKind::Path]
+    );
     assert_eq!(summary.verdict, FleetVerdict::Unhealthy);
 }
 
@@ -212,7 +219,10 @@ fn a_host_that_never_came_is_in_the_summary() {
     let mut record = Story::storm(4, 50).record();
     record.opened.planned = 5;
     let summary = judge(&record);
-    assert_eq!(summary.hosts.last().map(|host| (host.host.as_str(), host.verdict)), Some(("expected-1", Verdict::NotTested)));
+    assert_eq!(
+        summary.hosts.last().map(|host| (host.host.as_str(), host.verdict)),
+        Some(("expected-1", Verdict::NotTested))
+    );
     assert_eq!(summary.verdict, FleetVerdict::Inconclusive);
 }
 

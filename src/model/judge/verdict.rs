@@ -12,8 +12,8 @@ use super::{
     seen::Seen,
     slow,
     summary::{
-        DropOff, Finding, FindingKind, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary, SUMMARY_SCHEMA,
-        Severity, Summary, Tested, Verdict,
+        DropOff, Finding, FindingKind, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary,
+        SUMMARY_SCHEMA, Severity, Summary, Tested, Verdict,
     },
 };
 use crate::model::{
@@ -103,13 +103,15 @@ fn fleet_findings(
         fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
     }
     for (since, until, why) in &seen.impaired {
-        let text = format!("the coordinator itself was held up from {since} to {until} ({why}); look at its CPU, then run again");
+        let text = format!(
+            "the coordinator itself was held up from {since} to {until} ({why}); look at its CPU, then run again"
+        );
         let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
         finding.first_seen_s = Some(since.as_secs_f64());
         fleet.push(finding);
     }
     for own in findings.values_mut() {
-        own.sort_by(|a, b| (a.severity, a.kind).cmp(&(b.severity, b.kind)));
+        own.sort_by_key(|finding| (finding.severity, finding.kind));
     }
     fleet
 }
@@ -193,9 +195,10 @@ fn verdict_of(
     }
     match tested.planned_share {
         None => (Verdict::NotTested, Some("nothing that was planned for it was measured".to_owned())),
-        Some(share) if share < MEASURED_MIN => {
-            (Verdict::Inconclusive, Some(format!("only {:.0} % of what was planned for it was measured", share * 100.0)))
-        }
+        Some(share) if share < MEASURED_MIN => (
+            Verdict::Inconclusive,
+            Some(format!("only {:.0} % of what was planned for it was measured", share * 100.0)),
+        ),
         Some(_) => match measured::under_loaded(seen, host) {
             Some((best, capacity)) => (
                 Verdict::Inconclusive,
@@ -245,7 +248,8 @@ fn absent(number: usize) -> HostSummary {
 }
 
 fn summarise(record: &Record, seen: &Seen, hosts: Vec<HostSummary>, findings: Vec<Finding>) -> Summary {
-    let fleet_fails = findings.iter().any(|finding| finding.severity == Severity::Fail && finding.confirmed == Some(true));
+    let fleet_fails =
+        findings.iter().any(|finding| finding.severity == Severity::Fail && finding.confirmed == Some(true));
     let any_fail = hosts.iter().any(|host| host.verdict == Verdict::Fail);
     let all_pass = hosts.iter().all(|host| host.verdict == Verdict::Pass);
     let ended = seen.ended.as_ref().map(|(_, ended, _)| *ended);
@@ -257,7 +261,9 @@ fn summarise(record: &Record, seen: &Seen, hosts: Vec<HostSummary>, findings: Ve
     };
     let mut losses = record.losses.clone();
     if ended.is_none() {
-        losses.push("the record has no closing line: the run was cut off, and is judged as far as it goes".to_owned());
+        losses.push(
+            "the record has no closing line: the run was cut off, and is judged as far as it goes".to_owned(),
+        );
     }
     if let Some((_, Ended::Aborted, why)) = &seen.ended {
         losses.push(format!("the run was given up: {}", why.as_deref().unwrap_or("no reason is recorded")));

@@ -83,7 +83,7 @@ pub struct Place {
 impl Place {
     /// Flows are dealt out by their number.
     fn owns(&self, flow: &Flow) -> bool {
-        flow.flow as usize % self.mailboxes.len() == self.index
+        flow.id as usize % self.mailboxes.len() == self.index
     }
 }
 
@@ -207,7 +207,8 @@ impl Carrier {
             more |= sink.drain(&mut self.scratch, &mut self.slots, &self.shared);
             sink.consent(now_us);
         }
-        let mut around = Around { shared: &self.shared, poller: &mut self.poller, now_us, payload: &self.payload };
+        let mut around =
+            Around { shared: &self.shared, poller: &mut self.poller, now_us, payload: &self.payload };
         for source in self.sources.values_mut() {
             source.tick(&mut around);
             more |= source.pump(&around);
@@ -273,7 +274,7 @@ impl Carrier {
                 (self.next_sink_round, self.next_source_round) = (0, 0);
             }
             Letter::Command(Command::Start { stage, at }) => {
-                if self.stage.as_ref().is_some_and(|prepared| prepared.stage == stage) {
+                if self.stage.as_ref().is_some_and(|prepared| prepared.index == stage) {
                     self.zero = Some(at);
                 }
             }
@@ -299,7 +300,6 @@ impl Carrier {
         self.sinks.clear();
     }
 
-
     /// Opens the rounds whose time has come: sinks a little early, sources on time.
     fn open_rounds(&mut self, now_us: u64) {
         let (Some(stage), Some(zero)) = (self.stage.clone(), self.zero) else { return };
@@ -313,8 +313,8 @@ impl Carrier {
             self.next_sink_round += 1;
             for flow in round.flows.iter().filter(|flow| flow.role == Role::Sink && self.place.owns(flow)) {
                 if run_now < end {
-                    self.slots.add(flow.flow, start.div_ceil(SLOT_US), end / SLOT_US);
-                    self.sinks.insert(flow.flow, Sink::new(flow.clone(), RunTime(end)));
+                    self.slots.add(flow.id, start.div_ceil(SLOT_US), end / SLOT_US);
+                    self.sinks.insert(flow.id, Sink::new(flow.clone(), RunTime(end)));
                 }
             }
         }
@@ -339,7 +339,7 @@ impl Carrier {
                 let mut around =
                     Around { shared: &self.shared, poller: &mut self.poller, now_us, payload: &self.payload };
                 let source = Source::begin(flow.clone(), round.streams, RunTime(end), rate, &mut around);
-                self.sources.insert(flow.flow, source);
+                self.sources.insert(flow.id, source);
             }
         }
     }
@@ -347,8 +347,12 @@ impl Carrier {
     /// Closes what is over: sources at once, sinks after their drain.
     fn close_rounds(&mut self) {
         let run_now = self.shared.run_now().0;
-        let over: Vec<FlowId> =
-            self.sources.iter().filter(|(_, source)| run_now >= source.end.0).map(|(flow, _)| *flow).collect();
+        let over: Vec<FlowId> = self
+            .sources
+            .iter()
+            .filter(|(_, source)| run_now >= source.end.0)
+            .map(|(flow, _)| *flow)
+            .collect();
         for flow in over {
             if let Some(source) = self.sources.remove(&flow) {
                 source.end(&self.shared);
@@ -446,7 +450,10 @@ impl Carrier {
             return Some(&stage.fleet_key);
         }
         let flows = stage.rounds.iter().flat_map(|round| &round.flows);
-        flows.filter(|planned| planned.role == Role::Sink).find(|planned| planned.flow == flow).map(|planned| &planned.key)
+        flows
+            .filter(|planned| planned.role == Role::Sink)
+            .find(|planned| planned.id == flow)
+            .map(|planned| &planned.key)
     }
 
     fn answer_reach(&self, caller: &Socket, hello: &Hello) {
@@ -462,10 +469,13 @@ impl Carrier {
         while let Some((_, udp)) = &self.udp {
             let mut bytes = [0; HELLO_BYTES + 1];
             let Ok((length, from)) = udp.recv_from(&mut bytes) else { return };
-            let Some(sealed) = bytes[..length].first_chunk::<HELLO_BYTES>().filter(|_| length == HELLO_BYTES) else {
+            let Some(sealed) = bytes[..length].first_chunk::<HELLO_BYTES>().filter(|_| length == HELLO_BYTES)
+            else {
                 continue;
             };
-            let Some(hello) = read_hello(sealed).filter(|hello| hello.purpose == Purpose::Probe) else { continue };
+            let Some(hello) = read_hello(sealed).filter(|hello| hello.purpose == Purpose::Probe) else {
+                continue;
+            };
             let Some(key) = self.key_of(hello.flow).filter(|key| key.proves(sealed)) else { continue };
             let answer = key.seal(&Hello { purpose: Purpose::Answer, ..hello });
             if let Err(error) = udp.send_to(&answer, from) {

@@ -7,11 +7,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rustix::{
-    event::{
-        epoll::{self, EventData, EventFlags},
-        eventfd, EventfdFlags, Timespec,
-    },
+use rustix::event::{
+    EventfdFlags, Timespec,
+    epoll::{self, EventData, EventFlags},
+    eventfd,
 };
 
 use super::{Command, key::Hello};

@@ -53,10 +53,23 @@ impl Sink {
 
     /// A stream that has proven the key. A stream of the same place is replaced: its source
     /// has given it up.
-    pub fn accept(&mut self, socket: Socket, hello: Hello, poller: &mut Poller, now_us: u64) -> io::Result<()> {
+    pub fn accept(
+        &mut self,
+        socket: Socket,
+        hello: Hello,
+        poller: &mut Poller,
+        now_us: u64,
+    ) -> io::Result<()> {
         self.streams.retain(|stream| stream.hello.stream != hello.stream);
         let token = poller.watch(&socket)?;
-        self.streams.push(Stream { socket, token, hello, counter: 0, next_consent_us: now_us, readable: true });
+        self.streams.push(Stream {
+            socket,
+            token,
+            hello,
+            counter: 0,
+            next_consent_us: now_us,
+            readable: true,
+        });
         Ok(())
     }
 
@@ -75,7 +88,7 @@ impl Sink {
     /// Reads what there is, a turn for each stream. `true` when there is more to read at once.
     pub fn drain(&mut self, scratch: &mut [MaybeUninit<u8>], slots: &mut Slots, shared: &Shared) -> bool {
         let mut more = false;
-        let flow = self.flow.flow;
+        let flow = self.flow.id;
         let run_now = shared.run_now();
         let near_end = run_now.0 + END_US >= self.end.0;
         self.streams.retain_mut(|stream| {
@@ -83,7 +96,8 @@ impl Sink {
                 return true;
             }
             let length = scratch.len().min(TURN_BYTES);
-            match stream.socket.recv_with_flags(&mut scratch[..length], libc::MSG_TRUNC | libc::MSG_DONTWAIT) {
+            match stream.socket.recv_with_flags(&mut scratch[..length], libc::MSG_TRUNC | libc::MSG_DONTWAIT)
+            {
                 Ok(0) => lost(flow, stream, StreamEvent::Reset, near_end, shared, run_now),
                 Ok(bytes) => {
                     slots.count(flow, bytes as u64);

@@ -27,6 +27,9 @@ const HURRY_SLOTS: u64 = 10;
 /// Flows in one line at most, so that it stays under 48 KiB.
 const LINE_FLOWS: usize = 800;
 
+/// Slots of several flows.
+type Counts = BTreeMap<FlowId, Vec<Option<u64>>>;
+
 /// One flow's counts.
 #[derive(Clone, Debug)]
 struct Count {
@@ -61,11 +64,6 @@ impl Slots {
         if let Some(count) = self.flows.get_mut(&flow) {
             count.open += bytes;
         }
-    }
-
-    /// Whether nothing is counted at present.
-    pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
     }
 
     /// Closes what is over at `at`. Returns how late the last boundary was noticed,
@@ -110,7 +108,7 @@ impl Slots {
         let Some(now) = self.now else { return Vec::new() };
         let hurry = now <= self.hurry_until;
         let on_beat = now % 5 == 0 || now % 5 == 3;
-        let mut groups: BTreeMap<(u64, usize), BTreeMap<FlowId, Vec<Option<u64>>>> = BTreeMap::new();
+        let mut groups: BTreeMap<(u64, usize), Counts> = BTreeMap::new();
         for (flow, count) in &mut self.flows {
             let length = count.closed.len();
             let over = now >= count.end;
@@ -169,13 +167,20 @@ mod tests {
 
     #[test]
     fn slots_hold_the_bytes_that_were_read_in_them() {
-        assert_eq!(cut(&[(10, 5), (99, 1), (100, 7), (200, 0), (300, 2)], 400), [Some(6), Some(7), Some(0), Some(2)]);
+        assert_eq!(
+            cut(&[(10, 5), (99, 1), (100, 7), (200, 0), (300, 2)], 400),
+            [Some(6), Some(7), Some(0), Some(2)]
+        );
     }
 
     #[test]
     fn a_slot_read_late_is_missing_and_so_is_the_one_in_which_it_was_read() {
         assert_eq!(cut(&[(10, 5), (100, 7), (270, 900), (300, 1)], 400), [Some(5), None, None, Some(1)]);
-        assert_eq!(cut(&[(10, 5), (140, 7), (200, 1)], 300), [Some(5), Some(7), Some(1)], "40 ms are told, not lost");
+        assert_eq!(
+            cut(&[(10, 5), (140, 7), (200, 1)], 300),
+            [Some(5), Some(7), Some(1)],
+            "40 ms are told, not lost"
+        );
     }
 
     #[test]

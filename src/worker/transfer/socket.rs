@@ -32,7 +32,8 @@ const CONGESTION_CONTROLS: [&str; 2] = ["cubic", "reno"];
 /// If it permits none of them.
 pub fn congestion_control(addr: std::net::IpAddr) -> io::Result<String> {
     let socket = Socket::new(Domain::for_address(SocketAddr::new(addr, 0)), Type::STREAM, None)?;
-    let permitted = CONGESTION_CONTROLS.iter().find(|name| socket.set_tcp_congestion(name.as_bytes()).is_ok());
+    let permitted =
+        CONGESTION_CONTROLS.iter().find(|name| socket.set_tcp_congestion(name.as_bytes()).is_ok());
     permitted.map(|name| (*name).to_owned()).ok_or_else(|| {
         io::Error::other("this kernel permits neither cubic nor reno; load one: modprobe tcp_cubic")
     })
@@ -52,7 +53,11 @@ fn bind(socket: &Socket, binding: &Binding, port: u16) -> io::Result<()> {
 ///
 /// If the port is taken, or the kernel refuses.
 pub fn listen(binding: &Binding, port: u16) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(SocketAddr::new(binding.addr, port)), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(SocketAddr::new(binding.addr, port)),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     bind(&socket, binding, port)?;
@@ -66,7 +71,11 @@ pub fn listen(binding: &Binding, port: u16) -> io::Result<Socket> {
 ///
 /// If the port is taken, or the kernel refuses.
 pub fn datagrams(binding: &Binding, port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(SocketAddr::new(binding.addr, port)), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(SocketAddr::new(binding.addr, port)),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     socket.set_nonblocking(true)?;
     bind(&socket, binding, port)?;
     Ok(socket.into())

@@ -116,13 +116,27 @@ fn nonce() -> [u8; 16] {
 
 impl Source {
     /// Begins a flow: all its streams connect at once.
-    pub fn begin(flow: Flow, streams: u16, end: RunTime, rate_bps: Option<u64>, around: &mut Around<'_>) -> Self {
+    pub fn begin(
+        flow: Flow,
+        streams: u16,
+        end: RunTime,
+        rate_bps: Option<u64>,
+        around: &mut Around<'_>,
+    ) -> Self {
         let bucket = rate_bps.map(|rate| Bucket::new(rate, around.now_us));
         let streams = (0..streams)
             .map(|_| Stream { state: State::Waiting, nonce: nonce(), heard: Vec::new(), told: None })
             .collect();
-        let mut source =
-            Self { flow: Flow { rate_bps, ..flow }, end, bucket, streams, probing: None, turn: 0, sent: 0, asked: (0, 0) };
+        let mut source = Self {
+            flow: Flow { rate_bps, ..flow },
+            end,
+            bucket,
+            streams,
+            probing: None,
+            turn: 0,
+            sent: 0,
+            asked: (0, 0),
+        };
         source.connect_all(around);
         source
     }
@@ -162,7 +176,9 @@ impl Source {
             self.hear_answers(around);
             return;
         }
-        let Some(index) = self.streams.iter().position(|stream| stream.token() == Some(token)) else { return };
+        let Some(index) = self.streams.iter().position(|stream| stream.token() == Some(token)) else {
+            return;
+        };
         if let State::Flowing { writable: room, .. } = &mut self.streams[index].state {
             *room |= writable;
         }
@@ -179,15 +195,12 @@ impl Source {
         let stream = &mut self.streams[index];
         stream.nonce = nonce();
         stream.heard.clear();
-        let State::Connecting { socket, token, .. } = std::mem::replace(&mut stream.state, State::Waiting) else {
+        let State::Connecting { socket, token, .. } = std::mem::replace(&mut stream.state, State::Waiting)
+        else {
             return;
         };
-        let hello = Hello {
-            purpose: Purpose::Stream,
-            flow: self.flow.flow,
-            stream: index as u16,
-            nonce: stream.nonce,
-        };
+        let hello =
+            Hello { purpose: Purpose::Stream, flow: self.flow.id, stream: index as u16, nonce: stream.nonce };
         let said = match socket.take_error() {
             Ok(None) => socket.send_with_flags(&self.flow.key.seal(&hello), libc::MSG_NOSIGNAL),
             Ok(Some(error)) | Err(error) => Err(error),
@@ -235,7 +248,8 @@ impl Source {
         match std::mem::replace(&mut stream.state, State::Waiting) {
             State::Greeting { socket, token, .. } => {
                 let info = tcp_info(&socket).unwrap_or_default();
-                stream.state = State::Flowing { socket, token, consent_us: around.now_us, writable: true, info };
+                stream.state =
+                    State::Flowing { socket, token, consent_us: around.now_us, writable: true, info };
                 self.probing = None;
                 self.tell(index, StreamEvent::Flowing, around);
                 self.connect_all(around);
@@ -260,7 +274,7 @@ impl Source {
             .is_some_and(|(told, at_us)| told == what && around.now_us.saturating_sub(at_us) < TELL_AGAIN_US);
         if !again {
             stream.told = Some((what, around.now_us));
-            let (flow, at) = (self.flow.flow, around.shared.run_now());
+            let (flow, at) = (self.flow.id, around.shared.run_now());
             around.shared.tell(Body::Stream(StreamSeen { flow, stream: index as u16, what, at }));
         }
     }
@@ -269,9 +283,15 @@ impl Source {
     pub fn tick(&mut self, around: &mut Around<'_>) {
         for index in 0..self.streams.len() {
             let over = match &self.streams[index].state {
-                State::Connecting { since_us, .. } if around.now_us > since_us + CONNECT_US => StreamEvent::TimedOut,
-                State::Greeting { since_us, .. } if around.now_us > since_us + GREETING_US => StreamEvent::Silent,
-                State::Flowing { consent_us, .. } if around.now_us > consent_us + CONSENT_US => StreamEvent::Paused,
+                State::Connecting { since_us, .. } if around.now_us > since_us + CONNECT_US => {
+                    StreamEvent::TimedOut
+                }
+                State::Greeting { since_us, .. } if around.now_us > since_us + GREETING_US => {
+                    StreamEvent::Silent
+                }
+                State::Flowing { consent_us, .. } if around.now_us > consent_us + CONSENT_US => {
+                    StreamEvent::Paused
+                }
                 _ => continue,
             };
             self.fail(index, over, around);
@@ -319,7 +339,7 @@ impl Source {
             }
             return;
         }
-        let hello = Hello { purpose: Purpose::Probe, flow: self.flow.flow, stream: 0, nonce: nonce() };
+        let hello = Hello { purpose: Purpose::Probe, flow: self.flow.id, stream: 0, nonce: nonce() };
         match probing.udp.send(&self.flow.key.seal(&hello)) {
             Ok(_) => self.asked.0 += 1,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -335,7 +355,7 @@ impl Source {
             match probing.udp.recv(&mut bytes) {
                 Ok(HELLO_BYTES) => {
                     let ours = read_hello(&bytes)
-                        .is_some_and(|hello| hello.purpose == Purpose::Answer && hello.flow == self.flow.flow);
+                        .is_some_and(|hello| hello.purpose == Purpose::Answer && hello.flow == self.flow.id);
                     if ours && self.flow.key.proves(&bytes) {
                         answered = true;
                         self.asked.1 += 1;
@@ -396,7 +416,9 @@ impl Source {
         }
         let length = TURN_BYTES.min(allowed) as usize;
         let from = (self.sent as usize) % (around.payload.len() - length);
-        match socket.send_with_flags(&around.payload[from..from + length], libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) {
+        match socket
+            .send_with_flags(&around.payload[from..from + length], libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
+        {
             Ok(bytes) => {
                 *writable = bytes == length;
                 Ok(bytes as u64)
@@ -411,7 +433,8 @@ impl Source {
 
     /// When this flow next wants the carrier's attention, own clock, microseconds.
     pub fn wake_us(&self) -> u64 {
-        let flowing = self.streams.iter().any(|stream| matches!(stream.state, State::Flowing { writable: true, .. }));
+        let flowing =
+            self.streams.iter().any(|stream| matches!(stream.state, State::Flowing { writable: true, .. }));
         let paced = self.bucket.as_ref().filter(|_| flowing).map(Bucket::ready_at_us);
         let probe = self.probing.as_ref().map(|probing| probing.next_us);
         paced.unwrap_or(u64::MAX).min(probe.unwrap_or(u64::MAX))
@@ -439,7 +462,7 @@ impl Source {
 
     /// Ends the flow: what the kernel still holds is discarded.
     pub fn end(self, shared: &Shared) {
-        shared.tell(Body::Sent { flow: self.flow.flow, bytes: self.sent });
+        shared.tell(Body::Sent { flow: self.flow.id, bytes: self.sent });
     }
 }
 
@@ -447,9 +470,9 @@ impl Stream {
     fn token(&self) -> Option<u64> {
         match &self.state {
             State::Waiting => None,
-            State::Connecting { token, .. } | State::Greeting { token, .. } | State::Flowing { token, .. } => {
-                Some(*token)
-            }
+            State::Connecting { token, .. }
+            | State::Greeting { token, .. }
+            | State::Flowing { token, .. } => Some(*token),
         }
     }
 }

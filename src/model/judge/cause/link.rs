@@ -44,11 +44,15 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     let (severity, text) = match kind {
         FindingKind::LinkFlap => (
             if losses >= FLAPS_FAIL { Severity::Fail } else { Severity::Warn },
-            format!("the link of {name} went down and came back, {losses} times by its own carrier count; check cable, transceiver and switch port, then the driver's log"),
+            format!(
+                "the link of {name} went down and came back, {losses} times by its own carrier count; check cable, transceiver and switch port, then the driver's log"
+            ),
         ),
         _ => (
             Severity::Fail,
-            format!("the link of {name} went down and did not come back; check cable, transceiver and switch port"),
+            format!(
+                "the link of {name} went down and did not come back; check cable, transceiver and switch port"
+            ),
         ),
     };
     let mut finding = super::bare(kind, severity, falls, text);

@@ -146,10 +146,9 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
 }
 
 fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) -> Finding {
-    let survived = tie.survived_bps.map_or(
-        "no load was held for 8 s".to_owned(),
-        |bps| format!("{} was held for 8 s", super::rate_text(Some(bps))),
-    );
+    let survived = tie.survived_bps.map_or("no load was held for 8 s".to_owned(), |bps| {
+        format!("{} was held for 8 s", super::rate_text(Some(bps)))
+    });
     let text = format!(
         "{} fell silent {} soon after reaching {}; {survived}; {observers} peers saw it. Collect its driver's counters and kernel log before a reboot, then repeat after a change of driver, firmware or card",
         seen.name(host),
@@ -180,7 +179,9 @@ fn outage(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Findi
     let severity = if long { Severity::Fail } else { Severity::Warn };
     let mut finding = super::bare(FindingKind::Outage, severity, falls, text);
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
-    finding.numbers.insert("longest_s".to_owned(), falls.iter().filter_map(|fall| fall.for_s()).reduce(f64::max));
+    finding
+        .numbers
+        .insert("longest_s".to_owned(), falls.iter().filter_map(|fall| fall.for_s()).reduce(f64::max));
     finding
 }
 

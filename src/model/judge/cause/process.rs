@@ -55,9 +55,8 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
     if closed || kernel_answered(seen, fall) {
         return Some(FindingKind::WorkerLost);
     }
-    let silent = peers_saw(seen, fall.host, |what, at| {
-        what == StreamEvent::Silent && at.0 >= onset && at <= to
-    });
+    let silent =
+        peers_saw(seen, fall.host, |what, at| what == StreamEvent::Silent && at.0 >= onset && at <= to);
     (silent > 0).then_some(FindingKind::WorkerFrozen)
 }
 
@@ -69,7 +68,8 @@ fn new_instance(seen: &Seen, host: HostId, from: RunTime) -> Option<FindingKind>
     if all.len() < 2 || *at < from {
         return None;
     }
-    let kind = if latest.boot_id == first.boot_id { FindingKind::WorkerLost } else { FindingKind::HostRebooted };
+    let kind =
+        if latest.boot_id == first.boot_id { FindingKind::WorkerLost } else { FindingKind::HostRebooted };
     Some(kind)
 }
 
@@ -77,7 +77,8 @@ fn new_instance(seen: &Seen, host: HostId, from: RunTime) -> Option<FindingKind>
 fn kernel_answered(seen: &Seen, fall: &Fall) -> bool {
     let onset = fall.since * SLOT_US;
     let (from, to) = explain::window(fall);
-    let refused = peers_saw(seen, fall.host, |what, at| what == StreamEvent::Refused && (from..=to).contains(&at));
+    let refused =
+        peers_saw(seen, fall.host, |what, at| what == StreamEvent::Refused && (from..=to).contains(&at));
     let reset = peers_saw(seen, fall.host, |what, at| {
         what == StreamEvent::Reset && at.0 + RESET_BEFORE_US >= onset && at.0 <= onset + RESET_AFTER_US
     });
@@ -108,10 +109,14 @@ pub fn finding(seen: &Seen, host: HostId, kind: FindingKind, falls: &[&Fall]) ->
     let text = match kind {
         FindingKind::Withdrawn => {
             let why = seen.left.iter().find(|(_, who, _)| *who == host).map_or("", |(.., why)| why.as_str());
-            format!("the worker on {name} was withdrawn during the run ({why}); its card was not tested to the end")
+            format!(
+                "the worker on {name} was withdrawn during the run ({why}); its card was not tested to the end"
+            )
         }
         FindingKind::HostRebooted => {
-            format!("{name} rebooted during the run: its boot id changed; read its console and logs before trusting its card")
+            format!(
+                "{name} rebooted during the run: its boot id changed; read its console and logs before trusting its card"
+            )
         }
         FindingKind::WorkerLost => format!(
             "the worker on {name} ended while its kernel went on answering its peers; look for who killed it (out of memory, a service manager), then run again"

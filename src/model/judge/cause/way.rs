@@ -45,9 +45,8 @@ pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
         probes.sent >= PROBES_MIN && f64::from(probes.answered) <= DEAD * f64::from(probes.sent)
     };
     let arrived = |probes: Count| f64::from(probes.heard) >= ARRIVES * f64::from(probes.sent.max(PROBES_MIN));
-    let lost = |probes: Count| {
-        probes.sent >= PROBES_MIN && f64::from(probes.heard) <= DEAD * f64::from(probes.sent)
-    };
+    let lost =
+        |probes: Count| probes.sent >= PROBES_MIN && f64::from(probes.heard) <= DEAD * f64::from(probes.sent);
     // Peers' probes go unanswered, and the host's own arrive: it does not hear them.
     if unanswered(back) && arrived(out) && lost(back) {
         return Some(Direction::Rx);
@@ -64,10 +63,14 @@ fn count(seen: &Seen, fall: &Fall, out: bool) -> Count {
     let from = RunTime(fall.since * SLOT_US);
     let to = RunTime(fall.end().saturating_mul(SLOT_US));
     let ours = |flow: &u32| {
-        seen.flows.get(flow).is_some_and(|flow| if out { flow.from == fall.host } else { flow.to == fall.host })
+        seen.flows
+            .get(flow)
+            .is_some_and(|flow| if out { flow.from == fall.host } else { flow.to == fall.host })
     };
     let mut count = Count::default();
-    for (_, _, sent, answered) in seen.asked.iter().filter(|(at, flow, ..)| (from..=to).contains(at) && ours(flow)) {
+    for (_, _, sent, answered) in
+        seen.asked.iter().filter(|(at, flow, ..)| (from..=to).contains(at) && ours(flow))
+    {
         count.sent += sent;
         count.answered += answered;
     }

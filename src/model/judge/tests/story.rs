@@ -9,15 +9,15 @@ use crate::model::{
     },
     judge::live::Live,
     plan::{
-        dose::{Dose, Pattern, Rate, Ways},
+        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
         layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage, StageKind},
         scenario::Scenario,
     },
     record::{
         book::Record,
         line::{
-            Body, Contact, ContactState, Ended, HostSeen, Joined, Line, LinkSeen, Opened, Samples, StageBegun,
-            StreamEvent, StreamSeen,
+            Body, Contact, ContactState, Ended, HostSeen, Joined, Line, LinkSeen, Opened, Samples,
+            StageBegun, StreamEvent, StreamSeen,
         },
     },
     run::event::RunEvent,
@@ -125,7 +125,8 @@ impl Story {
 
     /// A control connection was lost, or came back.
     pub fn contact(self, host: usize, slot: u64, state: ContactState) -> Self {
-        let contact = Contact { host: host_id(host), instance: instance(host), state, why: "timed out".to_owned() };
+        let contact =
+            Contact { host: host_id(host), instance: instance(host), state, why: "timed out".to_owned() };
         self.by_coordinator(slot, Body::Contact(contact))
     }
 
@@ -137,8 +138,10 @@ impl Story {
 
     /// Every peer that sends to `host` saw this on its stream.
     pub fn stream(mut self, host: usize, slot: u64, what: StreamEvent) -> Self {
-        for flow in self.rounds.iter().flat_map(|round| &round.flows).filter(|flow| flow.to == host_id(host)) {
-            let seen = StreamSeen { flow: flow.flow, stream: 0, what, at: RunTime::of_slot(ZERO_SLOT + slot) };
+        for flow in self.rounds.iter().flat_map(|round| &round.flows).filter(|flow| flow.to == host_id(host))
+        {
+            let seen =
+                StreamSeen { flow: flow.flow, stream: 0, what, at: RunTime::of_slot(ZERO_SLOT + slot) };
             self.extra.push((flow.from.index(), slot, Body::Stream(seen)));
         }
         self
@@ -159,7 +162,11 @@ impl Story {
             // Counts on the interface run ahead of what flows carry, as headers make them.
             let rx_bytes = slot * 2_000_000;
             let link = LinkSeen { rx_bytes, ..link };
-            self.extra.push((host, slot, Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() }))));
+            self.extra.push((
+                host,
+                slot,
+                Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() })),
+            ));
         }
         self
     }
@@ -184,10 +191,18 @@ impl Story {
         for flow in flows {
             for slot in (from..to).step_by(2) {
                 let asked = [(flow.flow, (1, 0))].into();
-                self.extra.push((flow.from.index(), slot, Body::Samples(Samples { asked, ..Samples::default() })));
+                self.extra.push((
+                    flow.from.index(),
+                    slot,
+                    Body::Samples(Samples { asked, ..Samples::default() }),
+                ));
                 if heard {
                     let heard = [(flow.flow, 1)].into();
-                    self.extra.push((flow.to.index(), slot, Body::Samples(Samples { heard, ..Samples::default() })));
+                    self.extra.push((
+                        flow.to.index(),
+                        slot,
+                        Body::Samples(Samples { heard, ..Samples::default() }),
+                    ));
                 }
             }
         }
@@ -197,10 +212,16 @@ impl Story {
     /// The record of this story.
     pub fn record(&self) -> Record {
         let at = RunTime::of_slot(ZERO_SLOT);
-        let stage = PlannedStage { index: 2, name: "load".to_owned(), kind: StageKind::Load, rounds: self.rounds.clone() };
+        let stage = PlannedStage {
+            index: 2,
+            name: "load".to_owned(),
+            kind: StageKind::Load,
+            rounds: self.rounds.clone(),
+        };
         let end = ZERO_SLOT + stage.length().as_micros() as u64 / SLOT_US;
         let capacity = Some(BitRate::from_bps(CAPACITY_BPS as u64));
-        let mut bodies: Vec<(u16, RunTime, Body)> = vec![(0, RunTime(0), Body::Opened(Box::new(self.opened())))];
+        let mut bodies: Vec<(u16, RunTime, Body)> =
+            vec![(0, RunTime(0), Body::Opened(Box::new(self.opened())))];
         for host in 0..self.hosts {
             bodies.push((0, RunTime(0), Body::Joined(Box::new(joined(host)))));
         }
@@ -228,12 +249,14 @@ impl Story {
         for round in &self.rounds {
             let start = round.offset_us / SLOT_US;
             for slot in start..round.end_us() / SLOT_US {
-                for host in (0..self.hosts).filter(|host| self.unheard.get(host).is_none_or(|from| slot < *from)) {
+                for host in
+                    (0..self.hosts).filter(|host| self.unheard.get(host).is_none_or(|from| slot < *from))
+                {
                     let rx: BTreeMap<FlowId, Vec<Option<u64>>> = round
                         .flows
                         .iter()
                         .filter(|flow| flow.to == host_id(host))
-                        .map(|flow| (flow.flow, vec![Some(self.bytes(round, flow, slot))]))
+                        .map(|flow| (flow.flow, vec![Some(self.bytes(round, *flow, slot))]))
                         .collect();
                     if !rx.is_empty() {
                         let samples = Samples { s: ZERO_SLOT + slot, rx, ..Samples::default() };
@@ -247,7 +270,7 @@ impl Story {
     }
 
     /// What a flow carries in a slot: its fair share of the lesser end.
-    fn bytes(&self, round: &PlannedRound, flow: &PlannedFlow, slot: u64) -> u64 {
+    fn bytes(&self, round: &PlannedRound, flow: PlannedFlow, slot: u64) -> u64 {
         let (from, to) = (flow.from.index(), flow.to.index());
         let dead = |host: usize| self.dead.iter().any(|(who, a, b)| *who == host && (*a..*b).contains(&slot));
         let severed = |(a, b): &(usize, usize)| (*a, *b) == (from, to) || (*a, *b) == (to, from);
@@ -257,9 +280,10 @@ impl Story {
         let out = round.flows.iter().filter(|other| other.from == flow.from).count() as f64;
         let into = round.flows.iter().filter(|other| other.to == flow.to).count() as f64;
         let share = |host: usize, tx: bool| {
-            let such = self.slow.iter().filter(|(who, slow_tx, slow_rx, _)| {
-                *who == host && if tx { *slow_tx } else { *slow_rx }
-            });
+            let such = self
+                .slow
+                .iter()
+                .filter(|(who, slow_tx, slow_rx, _)| *who == host && if tx { *slow_tx } else { *slow_rx });
             such.map(|(.., share)| *share).fold(1.0, f64::min)
         };
         // A little scatter, the same for every run: no fleet is uniform.
@@ -290,7 +314,14 @@ impl Story {
 }
 
 fn dose(pattern: Pattern, ways: Ways) -> Dose {
-    Dose { pattern, ways, rate: Rate::Unpaced, streams: 1, layout: Default::default(), receive: Default::default() }
+    Dose {
+        pattern,
+        ways,
+        rate: Rate::Unpaced,
+        streams: 1,
+        layout: BufferLayout::default(),
+        receive: ReceiveMode::default(),
+    }
 }
 
 fn instance(host: usize) -> u16 {
