@@ -116,9 +116,8 @@ impl Live {
         };
         match turn {
             Turn::Opened { since, offered_bps } => {
-                let known = self.told.get(&host).copied();
-                if known.is_some() {
-                    self.told.insert(host, (Direction::Both, since));
+                if let Some((told, first)) = self.told.get_mut(&host) {
+                    (*told, *first) = (Direction::Both, since.min(*first));
                     return None;
                 }
                 self.told.insert(host, (direction, since));
@@ -131,17 +130,17 @@ impl Live {
                     offered: BitRate::from_bps(offered_bps.unwrap_or(0.0) as u64),
                 })
             }
-            Turn::Closed { since, until } => {
+            Turn::Closed { until, .. } => {
                 let other = if way == Way::Tx { Way::Rx } else { Way::Tx };
                 if self.tracks.get(&(host, other)).is_some_and(|track| track.open) {
                     return None;
                 }
-                let (direction, _) = self.told.remove(&host)?;
+                let (direction, since) = self.told.remove(&host)?;
                 Some(RunEvent::DropOffOver {
                     host,
                     direction,
                     at: RunTime::of_slot(since),
-                    for_s: (until - since) as f64 / SLOTS_PER_S as f64,
+                    for_s: until.saturating_sub(since) as f64 / SLOTS_PER_S as f64,
                 })
             }
         }
