@@ -23,17 +23,15 @@ use super::{
     nic,
     offset::OffsetFilter,
     outbox::Outbox,
-    reach,
-    transfer::{Command, Flow, Round, Stage, key::TransferKey},
+    transfer::{Command, Stage},
 };
 use crate::{
     model::{
         fleet::{host::HostId, units::RunTime},
-        plan::layout::StageKind,
         record::line::Body,
         run::{
             BUILD,
-            message::{FromCoordinator, FromWorker, Hello, PROTOCOL, StageSlice},
+            message::{FromCoordinator, FromWorker, Hello, PROTOCOL},
         },
     },
     sys::clock,
@@ -42,6 +40,8 @@ use crate::{
         identity::WorkerIdentity,
     },
 };
+
+mod stages;
 
 /// Joining is tried for this long: the coordinator may still be busy with others.
 const JOIN_FOR: Duration = Duration::from_secs(20);
@@ -72,9 +72,6 @@ const LEAVE_MAX: Duration = Duration::from_millis(800);
 /// Replies and batches that may wait for a slow line.
 const REPLIES_MAX: usize = 64;
 const BATCHES_MAX: usize = 4;
-
-/// Files that a worker needs besides its streams.
-const OWN_FILES: u64 = 64;
 
 /// Joins and serves until the run is over.
 pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
@@ -301,86 +298,6 @@ impl Serving {
             self.parts.shared.offset_us.store(offset, Ordering::Relaxed);
             self.parts.shared.synced.store(true, Ordering::Relaxed);
         }
-    }
-
-    fn prepare(&mut self, slice: &StageSlice) {
-        // After a lost connection the running stage is handed out again: it goes on as it is.
-        if self.stage.as_ref().is_some_and(|known| known.index == slice.stage) {
-            return self.reply(FromWorker::Ready { stage: slice.stage });
-        }
-        let reply = match self.understand(slice) {
-            Ok(stage) => {
-                let stage = Arc::new(stage);
-                self.stage = Some(Arc::clone(&stage));
-                self.parts.carriers.tell(&Command::Prepare(stage));
-                FromWorker::Ready { stage: slice.stage }
-            }
-            Err(why) => FromWorker::CannotDo { stage: slice.stage, why },
-        };
-        self.reply(reply);
-    }
-
-    /// A slice as the carriers take it, or why it cannot be done.
-    fn understand(&self, slice: &StageSlice) -> Result<Stage, String> {
-        let key = |secret| {
-            TransferKey::new(secret).ok_or_else(|| "a transfer's key is no 64 hexadecimal digits".to_owned())
-        };
-        let peers: BTreeMap<HostId, _> = slice.peers.iter().map(|peer| (peer.host, peer.addr)).collect();
-        for addr in peers.values() {
-            if let Some(why) = self.parts.limits.refuses(*addr, self.parts.card.addr) {
-                return Err(why);
-            }
-        }
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-        let mut rounds = Vec::new();
-        for round in &slice.rounds {
-            let needed = round.flows.len() as u64 * u64::from(round.streams) + OWN_FILES;
-            if needed > files {
-                return Err(format!(
-                    "{needed} files are needed for its streams and {files} are permitted; raise the limit (ulimit -n), or plan fewer streams"
-                ));
-            }
-            let flows: Result<Vec<Flow>, String> = round
-                .flows
-                .iter()
-                .map(|flow| {
-                    let peer = peers
-                        .get(&flow.peer)
-                        .ok_or_else(|| format!("flow {} goes to an unknown host", flow.flow))?;
-                    let rate_bps = flow.rate_bps;
-                    Ok(Flow { id: flow.flow, role: flow.role, peer: *peer, rate_bps, key: key(&flow.key)? })
-                })
-                .collect();
-            rounds.push(Round {
-                offset_us: round.offset_us,
-                for_us: round.for_us,
-                streams: round.streams,
-                flows: flows?,
-            });
-        }
-        let reaches = slice.kind == StageKind::Reach;
-        let peers = if reaches { peers } else { BTreeMap::new() };
-        Ok(Stage { index: slice.stage, fleet_key: key(&slice.fleet_key)?, rounds, peers })
-    }
-
-    fn start(&mut self, stage: u16, at: RunTime) {
-        if self.started.replace(stage) == Some(stage) {
-            return;
-        }
-        self.parts.carriers.tell(&Command::Start { stage, at });
-        let Some(prepared) =
-            self.stage.clone().filter(|known| known.index == stage && !known.peers.is_empty())
-        else {
-            return;
-        };
-        let (shared, own) = (Arc::clone(&self.parts.shared), self.host);
-        let wait = at.since(shared.run_now());
-        tokio::spawn(async move {
-            sleep(wait).await;
-            if let Some(own) = own {
-                reach::reach(shared, prepared, own).await;
-            }
-        });
     }
 
     fn keep(&mut self, at: RunTime, body: Body) -> Result<(), Ending> {

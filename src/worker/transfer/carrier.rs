@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, Read as _},
+    io,
     mem::MaybeUninit,
     net::UdpSocket,
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -15,11 +15,9 @@ use socket2::Socket;
 
 use super::{
     Command, Flow, Shared, Stage,
-    key::{HELLO_BYTES, Hello, Purpose, TransferKey, read_hello},
     poller::{Letter, MAILBOX, Mailbox, Poller},
     sink::Sink,
     slots::Slots,
-    socket,
     source::{Around, Source, TICK},
 };
 use crate::{
@@ -31,6 +29,8 @@ use crate::{
     },
     sys::clock,
 };
+
+mod doors;
 
 /// Random bytes that are sent over and over: larger than the caches that a card's reads
 /// could be served from is left to the engines to come; this is one buffer a worker.
@@ -47,9 +47,6 @@ const DRAIN_US: u64 = 200_000;
 
 /// A caller must have said who it is within this.
 const GREETING_US: u64 = 2_000_000;
-
-/// Callers that have not said who they are; more are turned away.
-const CALLERS_MAX: usize = 1024;
 
 /// A turn that took longer did not run: a frozen process, a starved or paused machine.
 const STALLED_US: u64 = 1_000_000;
@@ -386,104 +383,6 @@ impl Carrier {
             let mut around =
                 Around { shared: &self.shared, poller: &mut self.poller, now_us, payload: &self.payload };
             source.ready(event.token, event.readable, event.writable, &mut around);
-        }
-    }
-
-    fn answer_callers(&mut self, now_us: u64) {
-        while let Some((_, listener)) = &self.listener {
-            let Ok((socket, _)) = listener.accept() else { return };
-            if self.callers.len() >= CALLERS_MAX || socket::accepted(&socket).is_err() {
-                continue;
-            }
-            if let Ok(token) = self.poller.watch(&socket) {
-                self.callers.insert(token, Caller { socket, since_us: now_us });
-                self.greet(token, now_us);
-            }
-        }
-    }
-
-    /// A caller may have said who it is. It says so in one segment; half a hello is none.
-    fn greet(&mut self, token: u64, now_us: u64) {
-        let Some(caller) = self.callers.get(&token) else { return };
-        let mut bytes = [0; HELLO_BYTES];
-        let mut reader: &Socket = &caller.socket;
-        match reader.read(&mut bytes) {
-            Ok(HELLO_BYTES) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            _ => {
-                self.callers.remove(&token);
-                return;
-            }
-        }
-        let Some(caller) = self.callers.remove(&token) else { return };
-        let Some(hello) = read_hello(&bytes).filter(|hello| hello.purpose == Purpose::Stream) else { return };
-        let proven = self.key_of(hello.flow).is_some_and(|key| key.proves(&bytes));
-        if !proven {
-            tracing::warn!(flow = hello.flow, "a stream without the transfer's key was turned away");
-            return;
-        }
-        if hello.flow == REACH_FLOW {
-            self.answer_reach(&caller.socket, &hello);
-            return;
-        }
-        self.poller.forget(&caller.socket);
-        let owner = hello.flow as usize % self.place.mailboxes.len();
-        if owner == self.place.index {
-            self.take_stream(caller.socket, hello, now_us);
-        } else {
-            self.place.mailboxes[owner].put(Letter::Stream(caller.socket, hello));
-        }
-    }
-
-    fn take_stream(&mut self, socket: Socket, hello: Hello, now_us: u64) {
-        if let Some(sink) = self.sinks.get_mut(&hello.flow)
-            && let Err(error) = sink.accept(socket, hello, &mut self.poller, now_us)
-        {
-            tracing::warn!(%error, flow = hello.flow, "a stream could not be watched");
-        }
-    }
-
-    /// The key of a flow of which this worker is the sink, or the fleet's for reach.
-    fn key_of(&self, flow: FlowId) -> Option<&TransferKey> {
-        let stage = self.stage.as_ref()?;
-        if flow == REACH_FLOW {
-            return Some(&stage.fleet_key);
-        }
-        let flows = stage.rounds.iter().flat_map(|round| &round.flows);
-        flows
-            .filter(|planned| planned.role == Role::Sink)
-            .find(|planned| planned.id == flow)
-            .map(|planned| &planned.key)
-    }
-
-    fn answer_reach(&self, caller: &Socket, hello: &Hello) {
-        if let Some(stage) = &self.stage {
-            // Closing must not discard the answer.
-            let _ = caller.set_linger(None);
-            let _ = caller.send(&stage.fleet_key.consent(&hello.nonce, 0));
-        }
-    }
-
-    /// Answers keyed probes with as many bytes, and others with silence.
-    fn answer_probes(&mut self) {
-        while let Some((_, udp)) = &self.udp {
-            let mut bytes = [0; HELLO_BYTES + 1];
-            let Ok((length, from)) = udp.recv_from(&mut bytes) else { return };
-            let Some(sealed) = bytes[..length].first_chunk::<HELLO_BYTES>().filter(|_| length == HELLO_BYTES)
-            else {
-                continue;
-            };
-            let Some(hello) = read_hello(sealed).filter(|hello| hello.purpose == Purpose::Probe) else {
-                continue;
-            };
-            let Some(key) = self.key_of(hello.flow).filter(|key| key.proves(sealed)) else { continue };
-            let answer = key.seal(&Hello { purpose: Purpose::Answer, ..hello });
-            if let Err(error) = udp.send_to(&answer, from) {
-                tracing::debug!(%error, "a probe could not be answered");
-            }
-            if hello.flow != REACH_FLOW {
-                *self.heard.entry(hello.flow).or_default() += 1;
-            }
         }
     }
 }

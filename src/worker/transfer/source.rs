@@ -11,7 +11,6 @@
 
 use std::{
     io::{self, Read as _},
-    net::UdpSocket,
     time::Duration,
 };
 
@@ -20,7 +19,7 @@ use socket2::Socket;
 use super::{
     Flow, Shared,
     bucket::Bucket,
-    key::{CONSENT_BYTES, HELLO_BYTES, Hello, Purpose, read_hello},
+    key::{CONSENT_BYTES, Hello, Purpose},
     poller::Poller,
     socket,
 };
@@ -31,6 +30,10 @@ use crate::{
     },
     sys::socket::{TcpInfo, tcp_info},
 };
+
+mod probing;
+
+use probing::Probing;
 
 /// Consent older than this stops a stream (the contract's figure).
 const CONSENT_US: u64 = 3_000_000;
@@ -44,9 +47,6 @@ const GREETING_US: u64 = 2_000_000;
 
 /// Probes go out this often (the contract's figure).
 const PROBE_US: u64 = 200_000;
-
-/// Each so-manieth probe is a handshake.
-const HANDSHAKE_EVERY: u32 = 5;
 
 /// The same event of a stream is told at most this often.
 const TELL_AGAIN_US: u64 = 1_000_000;
@@ -68,14 +68,6 @@ struct Stream {
     nonce: [u8; 16],
     heard: Vec<u8>,
     told: Option<(StreamEvent, u64)>,
-}
-
-#[derive(Debug)]
-struct Probing {
-    udp: UdpSocket,
-    token: u64,
-    next_us: u64,
-    count: u32,
 }
 
 /// The sending end of one flow.
@@ -313,67 +305,6 @@ impl Source {
         };
         if let Some(index) = self.streams.iter().position(rested) {
             self.connect(index, around);
-        }
-    }
-
-    fn probe(&mut self, around: &mut Around<'_>) {
-        if self.probing.is_none() {
-            let opened = socket::datagrams(&around.shared.binding, 0).and_then(|udp| {
-                udp.connect(self.flow.peer)?;
-                Ok(Probing { token: around.poller.watch(&udp)?, udp, next_us: around.now_us, count: 0 })
-            });
-            match opened {
-                Ok(probing) => self.probing = Some(probing),
-                Err(error) => return self.tell(0, socket::meaning(&error), around),
-            }
-        }
-        let Some(probing) = &mut self.probing else { return };
-        if around.now_us < probing.next_us || !around.shared.may_send(around.now_us) {
-            return;
-        }
-        probing.next_us = around.now_us + PROBE_US;
-        probing.count += 1;
-        if probing.count.is_multiple_of(HANDSHAKE_EVERY) {
-            if matches!(self.streams[0].state, State::Waiting) {
-                self.connect(0, around);
-            }
-            return;
-        }
-        let hello = Hello { purpose: Purpose::Probe, flow: self.flow.id, stream: 0, nonce: nonce() };
-        match probing.udp.send(&self.flow.key.seal(&hello)) {
-            Ok(_) => self.asked.0 += 1,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => self.tell(0, socket::meaning(&error), around),
-        }
-    }
-
-    fn hear_answers(&mut self, around: &mut Around<'_>) {
-        let mut answered = false;
-        let mut refused = None;
-        while let Some(probing) = &self.probing {
-            let mut bytes = [0; HELLO_BYTES];
-            match probing.udp.recv(&mut bytes) {
-                Ok(HELLO_BYTES) => {
-                    let ours = read_hello(&bytes)
-                        .is_some_and(|hello| hello.purpose == Purpose::Answer && hello.flow == self.flow.id);
-                    if ours && self.flow.key.proves(&bytes) {
-                        answered = true;
-                        self.asked.1 += 1;
-                    }
-                }
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => refused = Some(socket::meaning(&error)),
-            }
-            if refused.is_some() {
-                break;
-            }
-        }
-        if let Some(event) = refused {
-            self.tell(0, event, around);
-        }
-        if answered {
-            self.connect_all(around);
         }
     }
 
