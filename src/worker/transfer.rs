@@ -99,6 +99,13 @@ impl Shared {
             && (first == 0 || now_us.saturating_sub(first) < self.caps.duration_us)
     }
 
+    /// Counts what was handed to the kernel against the owner's caps.
+    pub fn note_sent(&self, now_us: u64, bytes: u64) {
+        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Only the first byte of a worker's life sets the moment; a later one finds it set.
+        let _ = self.first_sent_us.compare_exchange(0, now_us, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
     /// Hands a line to the record's writer. A full queue drops it, and the gap in the grid
     /// shows that: waiting here would stop the bytes.
     pub fn tell(&self, body: Body) {

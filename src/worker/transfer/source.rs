@@ -328,6 +328,7 @@ impl Source {
                 Ok(0) => {}
                 Ok(bytes) => {
                     self.sent += bytes;
+                    around.shared.note_sent(around.now_us, bytes);
                     if let Some(bucket) = &mut self.bucket {
                         bucket.take(bytes);
                     }
