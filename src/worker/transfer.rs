@@ -233,3 +233,6 @@ impl Carriers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
