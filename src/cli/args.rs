@@ -103,7 +103,7 @@ already in the record count once.";
 
 const LAB_EXAMPLES: &str = "\
 Examples:
-  nicburn lab up --hosts 4
+  nicburn lab up 4
   nicburn lab fault --list
   nicburn lab fault --explain dies_above@h3,rate=40M,for=3s
   nicburn lab exec h3 -- ip -s link
@@ -205,7 +205,7 @@ pub enum LabCommand {
     /// Build a fleet of namespaces; it lives until `lab down` or its time is over
     Up {
         /// How many hosts it has
-        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=128))]
+        #[arg(value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(2..=128))]
         hosts: u16,
         /// Its name, to tell several apart
         #[arg(long, default_value = "lab")]

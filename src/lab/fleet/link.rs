@@ -96,7 +96,27 @@ pub(crate) fn host_links(spec: &LabSpec, host: u16) -> String {
     if spec.control == Control::Separate {
         address(&mut text, spec, spec.control_addr(host), "ctl0");
     }
+    if spec.hosts > LEARNT_HOSTS_MAX {
+        for other in (1..=spec.hosts).filter(|other| *other != host) {
+            let (addr, mac) = (spec.host_addr(other), mac(DATA_NET, other));
+            line(&mut text, format_args!("neigh add {addr} lladdr {mac} dev eth0 nud permanent"));
+        }
+    }
     text
+}
+
+/// Hosts up to which neighbours are learnt as on a real wire. The kernel keeps one table for
+/// all namespaces, of 1024 learnt entries; 24 hosts that all meet fill half of it. Permanent
+/// entries do not count.
+const LEARNT_HOSTS_MAX: u16 = 24;
+
+/// The net number of data cables in a MAC address.
+const DATA_NET: u8 = 0;
+
+/// A MAC address derived from net and host, so that it can be read in a trace.
+fn mac(net: u8, host: u16) -> String {
+    let [high, low] = host.to_be_bytes();
+    format!("02:ca:{net:02x}:00:{high:02x}:{low:02x}")
 }
 
 /// What gives the coordinator's namespace its address.
@@ -116,11 +136,9 @@ const fn rack_bridge(rack: u16) -> &'static str {
     if rack == 2 { "brB" } else { "brA" }
 }
 
-/// A cable from `port` of the switch to `iface` in the namespace at `path`. The MAC is
-/// derived from net and host, so that it can be read in a trace.
+/// A cable from `port` of the switch to `iface` in the namespace at `path`.
 fn cable(text: &mut String, port: &str, iface: &str, mtu: u32, net: u8, host: u16, path: &str) {
-    let [high, low] = host.to_be_bytes();
-    let mac = format!("02:ca:{net:02x}:00:{high:02x}:{low:02x}");
+    let mac = mac(net, host);
     let peer = format!("peer name {iface} mtu {mtu} address {mac} netns {path}");
     line(text, format_args!("link add {port} mtu {mtu} type veth {peer}"));
 }

@@ -183,7 +183,8 @@ impl Carrier {
         let busy = !self.sources.is_empty() || !self.sinks.is_empty();
         let tick = if busy { TICK.as_micros() as u64 } else { SLOT_US };
         let now_us = clock::now_us();
-        let wakes = self.sources.values().map(|source| source.wake_us().saturating_sub(now_us));
+        let may_send = self.shared.may_send(now_us);
+        let wakes = self.sources.values().map(|source| source.wake_us(may_send).saturating_sub(now_us));
         wakes.min().unwrap_or(u64::MAX).min(to_slot).min(tick)
     }
 

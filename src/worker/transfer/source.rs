@@ -364,11 +364,19 @@ impl Source {
     }
 
     /// When this flow next wants the carrier's attention, own clock, microseconds.
-    pub fn wake_us(&self) -> u64 {
-        let flowing =
-            self.streams.iter().any(|stream| matches!(stream.state, State::Flowing { writable: true, .. }));
-        let paced = self.bucket.as_ref().filter(|_| flowing).map(Bucket::ready_at_us);
-        let probe = self.probing.as_ref().map(|probing| probing.next_us);
+    ///
+    /// Only what it would then act on counts: a deadline that is past and stays past would
+    /// make the carrier spin.
+    pub fn wake_us(&self, may_send: bool) -> u64 {
+        if !may_send {
+            return u64::MAX;
+        }
+        let is = |such: fn(&State) -> bool| self.streams.iter().any(|stream| such(&stream.state));
+        let sends = is(|state| matches!(state, State::Flowing { writable: true, .. }));
+        let flows = is(|state| matches!(state, State::Flowing { .. }));
+        let waits = is(|state| matches!(state, State::Waiting));
+        let paced = self.bucket.as_ref().filter(|_| sends).map(Bucket::ready_at_us);
+        let probe = self.probing.as_ref().filter(|_| waits && !flows).map(|probing| probing.next_us);
         paced.unwrap_or(u64::MAX).min(probe.unwrap_or(u64::MAX))
     }
 

@@ -478,7 +478,6 @@ fn the_owners_longest_time_ends_the_sending() {
 }
 
 #[test]
-#[ignore = "known defect: a probe that may not be sent stays due, and the carrier waits for nothing"]
 fn a_source_that_may_not_send_leaves_its_core_alone() {
     let _turn = turn();
     let mut source = End::new();
@@ -490,7 +489,6 @@ fn a_source_that_may_not_send_leaves_its_core_alone() {
 }
 
 #[test]
-#[ignore = "known defect: the probe before a handshake stays due for as long as nobody answers it"]
 fn a_source_that_awaits_a_silent_sink_leaves_its_core_alone() {
     let _turn = turn();
     let mut source = End::new();
