@@ -71,6 +71,8 @@ pub(super) struct Driver {
     pub(super) course: Course,
     pub(super) liveness: Liveness,
     pub(super) live: Live,
+    /// Whether others may use the links as well.
+    pub(super) shared: bool,
     pub(super) door: Door,
     pub(super) roster: Roster,
     pub(super) addrs: BTreeMap<HostId, SocketAddr>,
@@ -132,6 +134,7 @@ impl Driver {
             plan,
             liveness: Liveness::default(),
             live: Live::new(),
+            shared: settings.shared,
             door: fleet.door,
             roster: fleet.roster,
             addrs,

@@ -63,7 +63,18 @@ impl Driver {
         None
     }
 
+    /// The rates of a stage's flows, or why it must not be run.
     fn rates(&self, stage: u16) -> Event {
+        let busy = self.live.traffic_of_others();
+        if !self.shared
+            && let Some((host, seen)) = busy.first()
+        {
+            let (name, hosts) = (self.name(*host), busy.len());
+            let rates = Err(format!(
+                "{name} carries {seen} that is not this run's ({hosts} hosts in all), more than 5 % of its capacity; stop what uses its link, or run with --shared"
+            ));
+            return Event::Rates { stage, rates };
+        }
         let rates = match self.plan.stages.get(usize::from(stage)) {
             None => Ok(std::collections::BTreeMap::new()),
             Some(planned) => {

@@ -140,7 +140,7 @@ impl Driver {
         }
     }
 
-    fn name(&self, host: HostId) -> &str {
+    pub(super) fn name(&self, host: HostId) -> &str {
         self.roster.names().get(host.index()).map_or("?", |name| name.as_str())
     }
 }

@@ -27,6 +27,10 @@ use crate::model::{
 /// busy machine adds some.
 const GRACE_US: u64 = 400_000;
 
+/// Share of a host's capacity from which on others' traffic would be told for a fault (the
+/// contract's figure).
+const OTHERS_SHARE: f64 = 0.05;
+
 /// Slots at a calibration round's start that are slow start and not capacity.
 const WARM_UP_SLOTS: usize = 2;
 
@@ -90,6 +94,31 @@ impl Live {
             .iter()
             .map(|host| (host.id, (best(host.id, Way::Tx), best(host.id, Way::Rx))))
             .collect()
+    }
+
+    /// Hosts whose interface was busy before this run had put any load on it: what it carried
+    /// between the run's zero and calibration, the larger direction, where that is more than
+    /// [`OTHERS_SHARE`] of its capacity.
+    pub fn traffic_of_others(&self) -> Vec<(HostId, BitRate)> {
+        let calibrated = self.seen.rounds.iter().find(|round| round.kind == StageKind::Calibrate);
+        let Some(until) = calibrated.map(|round| RunTime::of_slot(round.start)) else { return Vec::new() };
+        let capacities = self.capacities();
+        let busy = |host: HostId| {
+            let states = self.seen.states.get(&host)?;
+            let idle: Vec<_> = states
+                .iter()
+                .filter(|(at, _)| *at <= until)
+                .filter_map(|(at, state)| Some((*at, state.link?)))
+                .collect();
+            let ((from, first), (to, last)) = (idle.first()?, idle.last()?);
+            let bytes =
+                last.rx_bytes.checked_sub(first.rx_bytes)?.max(last.tx_bytes.checked_sub(first.tx_bytes)?);
+            let seen = BitRate::over(bytes, to.since(*from))?;
+            let (tx, rx) = capacities.get(&host)?;
+            let capacity = (*tx).max(*rx)?;
+            (seen > capacity.scaled(OTHERS_SHARE)).then_some((host, seen))
+        };
+        self.seen.hosts.iter().filter_map(|host| busy(host.id)).collect()
     }
 
     /// Looks at every slot that is ripe.

@@ -243,3 +243,11 @@ fn a_host_that_came_late_to_a_stage_is_judged_from_then_on() {
     only_fails(&summary, 3);
     assert_eq!(summary.hosts[3].drop_offs.len(), 2, "what came before it was there is not its fall");
 }
+
+#[test]
+fn traffic_of_others_before_calibration_is_told_and_little_of_it_is_not() {
+    let busy = story::live_fold(&Story::calibration(4, 10).busy_before(2).record());
+    let told: Vec<HostId> = busy.traffic_of_others().into_iter().map(|(host, _)| host).collect();
+    assert_eq!(told, [HostId(2)]);
+    assert!(story::live_fold(&Story::calibration(4, 10).record()).traffic_of_others().is_empty());
+}

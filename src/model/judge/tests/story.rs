@@ -32,12 +32,14 @@ pub const ZERO_SLOT: u64 = 50;
 /// A story of one stage.
 pub struct Story {
     hosts: usize,
+    kind: StageKind,
     rounds: Vec<PlannedRound>,
     dead: Vec<(usize, u64, u64)>,
     dead_pairs: Vec<(usize, usize)>,
     slow: Vec<(usize, bool, bool, f64)>,
     unheard: BTreeMap<usize, u64>,
     extra: Vec<(usize, u64, Body)>,
+    before: Vec<(usize, RunTime, Body)>,
 }
 
 fn host_id(host: usize) -> HostId {
@@ -67,6 +69,8 @@ impl Story {
             slow: vec![],
             unheard: BTreeMap::new(),
             extra: vec![],
+            before: vec![],
+            kind: StageKind::Load,
         }
     }
 
@@ -74,6 +78,21 @@ impl Story {
     pub fn storm(hosts: usize, slots: u64) -> Self {
         let all = (0..hosts).flat_map(|a| (0..hosts).filter(move |b| *b != a).map(move |b| (a, b))).collect();
         Self::of(hosts, vec![all], Pattern::Storm, Ways::BothWays, slots)
+    }
+
+    /// Calibration: pair rounds both ways, each of so many slots.
+    pub fn calibration(hosts: usize, slots: u64) -> Self {
+        Self { kind: StageKind::Calibrate, ..Self::pairs(hosts, slots) }
+    }
+
+    /// Before the stage begins, a host's interface counts 80 Mb/s that are not the run's.
+    pub fn busy_before(mut self, host: usize) -> Self {
+        for second in 0..=3 {
+            let link = LinkSeen { carrier: true, rx_bytes: second * 10_000_000, ..LinkSeen::default() };
+            let state = HostSeen { link: Some(link), ..HostSeen::default() };
+            self.before.push((host, RunTime(second * 1_000_000), Body::Host(Box::new(state))));
+        }
+        self
     }
 
     /// Pair rounds both ways, each of so many slots.
@@ -212,12 +231,8 @@ impl Story {
     /// The record of this story.
     pub fn record(&self) -> Record {
         let at = RunTime::of_slot(ZERO_SLOT);
-        let stage = PlannedStage {
-            index: 2,
-            name: "load".to_owned(),
-            kind: StageKind::Load,
-            rounds: self.rounds.clone(),
-        };
+        let stage =
+            PlannedStage { index: 2, name: "load".to_owned(), kind: self.kind, rounds: self.rounds.clone() };
         let end = ZERO_SLOT + stage.length().as_micros() as u64 / SLOT_US;
         let capacity = Some(BitRate::from_bps(CAPACITY_BPS as u64));
         let mut bodies: Vec<(u16, RunTime, Body)> =
@@ -228,6 +243,7 @@ impl Story {
         let capacities = (0..self.hosts).map(|host| (host_id(host), (capacity, capacity))).collect();
         bodies.push((0, at, Body::Capacity { hosts: capacities }));
         bodies.push((0, at, Body::Stage(Box::new(StageBegun { stage, at, rates: BTreeMap::new() }))));
+        bodies.extend(self.before.iter().map(|(host, at, body)| (instance(*host), *at, body.clone())));
         bodies.extend(self.samples());
         for (host, slot, body) in &self.extra {
             let by = if *host == usize::MAX { 0 } else { instance(*host) };
@@ -353,6 +369,15 @@ fn circle(hosts: usize) -> Vec<Vec<(usize, usize)>> {
                 .collect()
         })
         .collect()
+}
+
+/// The live fold after all of a record.
+pub fn live_fold(record: &Record) -> Live {
+    let mut live = Live::new();
+    for line in &record.lines {
+        live.feed(line, line.t);
+    }
+    live
 }
 
 /// Feeds a record in the order of time; when which host's drop-off was told.
