@@ -172,11 +172,6 @@ impl LabSpec {
         })
     }
 
-    /// Names of all hosts, in order.
-    pub fn host_names(&self) -> impl Iterator<Item = String> + use<> {
-        (1..=self.hosts).map(host_name)
-    }
-
     /// The number of the host called `name`, if this lab has it.
     pub fn host_number(&self, name: &str) -> Option<u16> {
         host_number(name).filter(|number| *number <= self.hosts)

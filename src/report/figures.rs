@@ -1,5 +1,7 @@
 //! Numbers as people read them: a unit on each, a dash for what was not measured.
 
+use crate::model::judge::summary::HostSummary;
+
 /// Stands for what was not measured; never `0`, which is a measurement.
 pub const UNMEASURED: &str = "–";
 
@@ -20,6 +22,12 @@ impl Scale {
     /// The scale for a table whose highest rate is `peak_bps`.
     pub const fn for_peak(peak_bps: u64) -> Self {
         if peak_bps >= GIGABITS_FROM_BPS { Self::Gbps } else { Self::Mbps }
+    }
+
+    /// The scale for a table of these hosts.
+    pub fn for_hosts(hosts: &[&HostSummary]) -> Self {
+        let peaks = hosts.iter().flat_map(|host| [host.goodput.tx_peak_bps, host.goodput.rx_peak_bps]);
+        Self::for_peak(peaks.flatten().max().unwrap_or(0))
     }
 
     /// The unit's name.

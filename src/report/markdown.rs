@@ -36,8 +36,7 @@ pub fn markdown(summary: &Summary) -> String {
 
 fn table(out: &mut String, summary: &Summary) {
     let hosts = words::in_order(summary);
-    let peaks = hosts.iter().flat_map(|host| [host.goodput.tx_peak_bps, host.goodput.rx_peak_bps]);
-    let scale = Scale::for_peak(peaks.flatten().max().unwrap_or(0));
+    let scale = Scale::for_hosts(&hosts);
     let unit = scale.unit();
     let _ = writeln!(
         out,

@@ -7,9 +7,6 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The most hosts one run takes: ids are 16 bits on the wire and in the record.
-pub const HOSTS_MAX: usize = 4096;
-
 /// The number of a host within a run: its place in the inventory.
 #[derive(
     Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema,

@@ -5,12 +5,15 @@
 //! and [`untests`].
 
 use super::{
-    cause::{self, link},
+    cause::{self, link, process},
     measured,
     seen::Seen,
     summary::{Basis, Finding, FindingKind, Severity},
 };
-use crate::model::{fleet::host::HostId, record::line::ContactState};
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    record::line::ContactState,
+};
 
 /// Share of the time in which a carrying thread was runnable but did not run, from which on
 /// the host and not its card is the limit.
@@ -72,11 +75,7 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
         finding.first_seen_s = Some(at.as_secs_f64());
         return Some(finding);
     }
-    let instances: Vec<_> = seen.instances(host).collect();
-    let boots: std::collections::BTreeSet<&str> =
-        instances.iter().map(|(_, joined)| joined.boot_id.as_str()).collect();
-    if instances.len() > 1 {
-        let kind = if boots.len() > 1 { FindingKind::HostRebooted } else { FindingKind::WorkerLost };
+    if let Some(kind) = process::new_instance(seen, host, RunTime::default()) {
         let text = match kind {
             FindingKind::HostRebooted => {
                 format!("{} rebooted during the run: its boot id changed", seen.name(host))

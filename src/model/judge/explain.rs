@@ -150,8 +150,7 @@ pub fn contact_lost_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
 /// Whether the host's own link facts show a lost carrier.
 pub fn carrier_lost_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
     let (from, to) = window(fall);
-    let Some(states) = seen.states.get(&host) else { return false };
-    let links: Vec<_> = states.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    let links: Vec<_> = seen.links(host).collect();
     links.iter().any(|(at, link)| (from..=to).contains(at) && !link.carrier)
         || links.windows(2).any(|pair| {
             let [(_, before), (at, after)] = pair else { return false };

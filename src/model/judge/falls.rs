@@ -2,7 +2,7 @@
 //!
 //! Neither explained nor blamed here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     fall::{Slot, Turn, Watch},
@@ -169,13 +169,4 @@ fn fill(seen: &Seen, fall: &mut Fall, way: Way) {
     if expected_sum > 0.0 {
         fall.depth = (1.0 - carried_sum / expected_sum).clamp(0.0, 1.0);
     }
-}
-
-/// Falls by host, for those who look at one host at a time.
-pub fn by_host(falls: &[Fall]) -> BTreeMap<HostId, Vec<&Fall>> {
-    let mut grouped: BTreeMap<HostId, Vec<&Fall>> = BTreeMap::new();
-    for fall in falls {
-        grouped.entry(fall.host).or_default().push(fall);
-    }
-    grouped
 }

@@ -104,12 +104,7 @@ impl Live {
         let Some(until) = calibrated.map(|round| RunTime::of_slot(round.start)) else { return Vec::new() };
         let capacities = self.capacities();
         let busy = |host: HostId| {
-            let states = self.seen.states.get(&host)?;
-            let idle: Vec<_> = states
-                .iter()
-                .filter(|(at, _)| *at <= until)
-                .filter_map(|(at, state)| Some((*at, state.link?)))
-                .collect();
+            let idle: Vec<_> = self.seen.links(host).filter(|(at, _)| *at <= until).collect();
             let ((from, first), (to, last)) = (idle.first()?, idle.last()?);
             let bytes =
                 last.rx_bytes.checked_sub(first.rx_bytes)?.max(last.tx_bytes.checked_sub(first.tx_bytes)?);

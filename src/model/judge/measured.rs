@@ -137,8 +137,7 @@ fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Optio
 
 /// The highest packet rate of the interface over a second, the larger direction.
 fn packet_rate_max(seen: &Seen, host: HostId) -> Option<u64> {
-    let links: Vec<_> =
-        seen.states.get(&host)?.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    let links: Vec<_> = seen.links(host).collect();
     links
         .windows(2)
         .filter_map(|pair| {
@@ -169,8 +168,7 @@ pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
 
 /// Where own bytes did not show on the interface's own counters: shown and own, in bytes.
 pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
-    let links: Vec<_> =
-        seen.states.get(&host)?.iter().filter_map(|(at, state)| Some((*at, state.link?))).collect();
+    let links: Vec<_> = seen.links(host).collect();
     let ((from, first), (to, last)) = (links.first()?, links.last()?);
     let shown = last.rx_bytes.checked_sub(first.rx_bytes)?;
     let own: u64 = seen

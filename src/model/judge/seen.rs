@@ -16,7 +16,7 @@ use crate::model::{
         schedule::{self, Capacities},
     },
     record::line::{
-        Body, Contact, Ended, HostSeen, Joined, Line, ReachPeer, Samples, StageBegun, StreamSeen, TcpFlow,
+        Body, Contact, Ended, HostSeen, Joined, Line, LinkSeen, ReachPeer, Samples, StageBegun, StreamSeen,
     },
 };
 
@@ -47,8 +47,6 @@ pub struct Seen {
     pub asked: Vec<(RunTime, FlowId, u32, u32)>,
     /// Keyed probes: when, flow, arrived, as the sink counted.
     pub heard: Vec<(RunTime, FlowId, u32)>,
-    /// State of sources' connections: when, flow.
-    pub tcp: Vec<(RunTime, FlowId, TcpFlow)>,
     /// What calibration came to.
     pub capacities: Capacities,
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
@@ -206,9 +204,6 @@ impl Seen {
             (Body::Closed { ended, why }, _) => self.ended = Some((line.t, *ended, why.clone())),
             (Body::Samples(samples), Some(host)) => self.sampled(host, line.t, samples),
             (Body::Stream(stream), Some(host)) => self.streams.push((host, stream.clone())),
-            (Body::Tcp(tcp), Some(_)) => {
-                self.tcp.extend(tcp.flows.iter().map(|(flow, seen)| (line.t, *flow, *seen)));
-            }
             (Body::Host(state), Some(host)) => {
                 self.states.entry(host).or_default().push((line.t, (**state).clone()));
             }
@@ -218,7 +213,7 @@ impl Seen {
                 }
             }
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
-            // A line of an instance that never joined, or a source's own count: no evidence.
+            // A line of an instance that never joined, or a source's own view: no rule asks for it.
             _ => {}
         }
     }
@@ -378,6 +373,12 @@ impl Seen {
     /// The instance of a host that ran at `at`, and its boot id.
     pub fn instances(&self, host: HostId) -> impl Iterator<Item = &(RunTime, Joined)> {
         self.joined.iter().filter(move |(_, joined)| joined.host == host)
+    }
+
+    /// The link facts of a host, in the order of time; what was unread is left out.
+    pub fn links(&self, host: HostId) -> impl Iterator<Item = (RunTime, LinkSeen)> + '_ {
+        let states = self.states.get(&host).into_iter().flatten();
+        states.filter_map(|(at, state)| Some((*at, state.link?)))
     }
 
     /// Whether other hosts share this host's kernel, as in a lab: machine-wide facts then

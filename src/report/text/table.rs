@@ -20,8 +20,7 @@ const TITLES: [&str; 6] = ["host", "verdict", "sent", "received", "drop-offs", "
 /// Header, one line a host, lines ended by `\n`; rates share one unit, named in the header.
 pub(super) fn table(summary: &Summary, style: Style) -> String {
     let hosts = words::in_order(summary);
-    let peaks = hosts.iter().flat_map(|host| [host.goodput.tx_peak_bps, host.goodput.rx_peak_bps]);
-    let scale = Scale::for_peak(peaks.flatten().max().unwrap_or(0));
+    let scale = Scale::for_hosts(&hosts);
     let rows: Vec<[String; 6]> = hosts.iter().map(|host| row(host, scale)).collect();
     let widths = widths(&rows);
 

@@ -25,13 +25,12 @@ fn kind(seen: &Seen, host: HostId) -> FindingKind {
 }
 
 fn last_link(seen: &Seen, host: HostId) -> Option<LinkSeen> {
-    seen.states.get(&host)?.iter().rev().find_map(|(_, state)| state.link)
+    seen.links(host).last().map(|(_, link)| link)
 }
 
 /// How often the carrier was lost during the run.
 pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
-    let Some(states) = seen.states.get(&host) else { return 0 };
-    let counts: Vec<u32> = states.iter().filter_map(|(_, state)| Some(state.link?.carrier_down)).collect();
+    let counts: Vec<u32> = seen.links(host).map(|(_, link)| link.carrier_down).collect();
     // A counter that fell was reset with its driver: only rises count.
     counts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum()
 }

@@ -61,7 +61,7 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
 }
 
 /// A second worker process on the host, after `from`: of the same boot, or of another.
-fn new_instance(seen: &Seen, host: HostId, from: RunTime) -> Option<FindingKind> {
+pub fn new_instance(seen: &Seen, host: HostId, from: RunTime) -> Option<FindingKind> {
     let all: Vec<_> = seen.instances(host).collect();
     let (at, latest) = all.last()?;
     let (_, first) = all.first()?;
