@@ -1,5 +1,6 @@
 //! What was seen: the lines of a record, and the record read back as a whole.
 
 pub mod book;
+pub mod facts;
 pub mod line;
 pub mod text;

@@ -17,6 +17,7 @@ use crate::model::{
         layout::{FlowId, PlannedStage},
         scenario::Scenario,
     },
+    record::facts::{CountersMoved, HostFacts, KernelLine},
 };
 
 /// The schema named in a record's first line.
@@ -101,6 +102,19 @@ pub enum Body {
     Tcp(TcpSeen),
     /// The state of the host, once a second.
     Host(Box<HostSeen>),
+    /// All facts of the host, at the start, at the end, and when it is back.
+    Facts(Box<HostFacts>),
+    /// Counters that moved within the last second.
+    Counters(Box<CountersMoved>),
+    /// A line of the kernel's log that concerns the card or the host's health.
+    Kernel(KernelLine),
+    /// A source of facts that this worker cannot read, told once: what, and why.
+    Unread {
+        /// For example `kernel log`.
+        what: String,
+        /// What the kernel said, and the way to allow it.
+        why: String,
+    },
     /// What `reach` came to.
     Reach(ReachSeen),
     /// The worker itself did not run in this window: nothing it measured there counts.
