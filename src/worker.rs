@@ -205,6 +205,7 @@ impl Parts {
             out,
             lateness: Mutex::new(lateness),
             threads: Mutex::new(Vec::new()),
+            offers: Mutex::default(),
         });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.threads.map_or(cores.min(THREADS_MAX), usize::from);

@@ -62,7 +62,7 @@ fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
 fn stage_line(stage: &PlannedStage) -> String {
     let flows: usize = stage.rounds.iter().map(|round| round.flows.len()).sum();
     let pattern = stage.rounds.first().map_or("-", |round| round.dose.pattern.name());
-    let streams = stage.rounds.iter().map(|round| round.dose.streams).max().unwrap_or(0);
+    let streams = stage.rounds.iter().map(|round| round.dose.carriage.streams).max().unwrap_or(0);
     format!(
         "{:<16} {:>6} {flows:>7} {:>8.1}  {pattern:<10} {streams:>7}  {}\n",
         stage.name,

@@ -10,7 +10,7 @@ pub(super) fn apply(overrides: Overrides, mut scenario: Scenario) -> Scenario {
             stage.for_us = u64::from(seconds) * 1_000_000;
         }
         for dose in &mut stage.steps {
-            dose.streams = overrides.parallel.unwrap_or(dose.streams);
+            dose.carriage.streams = overrides.parallel.unwrap_or(dose.carriage.streams);
             dose.rate = overrides.bitrate.map_or(dose.rate, Rate::Bps);
         }
         if overrides.bitrate.is_some() {
@@ -27,7 +27,8 @@ mod tests {
     use crate::model::{
         fleet::units::BitRate,
         plan::{
-            dose::{BufferLayout, Dose, Pattern, ReceiveMode, Ways},
+            carriage::Carriage,
+            dose::{Dose, Pattern, Ways},
             scenario::Stage,
         },
     };
@@ -37,9 +38,7 @@ mod tests {
             pattern: Pattern::Ring,
             ways: Ways::BothWays,
             rate: Rate::Share(share),
-            streams: 2,
-            layout: BufferLayout::Write,
-            receive: ReceiveMode::Discard,
+            carriage: Carriage::tcp(2),
         };
         let stage = Stage {
             name: "ramp".to_owned(),
@@ -62,7 +61,7 @@ mod tests {
         let changed = apply(typed, ramp());
         let stage = &changed.stages[0];
         assert_eq!((stage.for_us, stage.steps.len()), (3_000_000, 1));
-        assert_eq!(stage.steps[0].streams, 16);
+        assert_eq!(stage.steps[0].carriage.streams, 16);
         assert_eq!(stage.steps[0].rate, Rate::Bps(BitRate::from_mbps(20)));
 
         let longer = apply(Overrides { time: Some(9), ..Overrides::default() }, ramp());

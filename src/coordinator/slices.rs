@@ -39,9 +39,7 @@ pub(super) fn cut(
         (!flows.is_empty()).then_some(RoundSlice {
             offset_us: round.offset_us,
             for_us: round.for_us,
-            streams: round.dose.streams,
-            layout: round.dose.layout,
-            receive: round.dose.receive,
+            carriage: round.dose.carriage.clone(),
             flows,
         })
     };
@@ -74,7 +72,8 @@ fn flow_slice(
 mod tests {
     use super::*;
     use crate::model::plan::{
-        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        carriage::Carriage,
+        dose::{Dose, Pattern, Rate, Ways},
         layout::StageKind,
     };
 
@@ -83,9 +82,7 @@ mod tests {
             pattern: Pattern::Pairs,
             ways: Ways::OneWay,
             rate: Rate::Unpaced,
-            streams: 4,
-            layout: BufferLayout::Write,
-            receive: ReceiveMode::Discard,
+            carriage: Carriage::tcp(4),
         };
         let flows = flows
             .iter()

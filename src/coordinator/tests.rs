@@ -13,7 +13,8 @@ use crate::{
             units::RunTime,
         },
         plan::{
-            dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+            carriage::Carriage,
+            dose::{Dose, Pattern, Rate, Ways},
             scenario::Stage,
         },
         record::{
@@ -36,9 +37,7 @@ fn settings(dir: &Path, expect: usize) -> Settings {
         pattern: Pattern::Storm,
         ways: Ways::BothWays,
         rate: Rate::Unpaced,
-        streams: 1,
-        layout: BufferLayout::Write,
-        receive: ReceiveMode::Discard,
+        carriage: Carriage::tcp(1),
     };
     let stage =
         Stage { name: "storm".to_owned(), steps: vec![dose], for_us: 1_000_000, repeat: 1, gap_us: 0 };

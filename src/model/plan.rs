@@ -1,6 +1,7 @@
 //! What is to be run: the scenario as written and as checked, traffic patterns, and the
 //! plan they come to for a fleet and a seed.
 
+pub mod carriage;
 pub mod dose;
 pub mod draft;
 pub mod layout;

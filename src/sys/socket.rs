@@ -27,6 +27,62 @@ pub fn set_rto_max_ms(socket: &impl AsRawFd, rto_max_ms: u32) -> io::Result<()> 
     set(socket, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, rto_max_ms)
 }
 
+/// Wakes a receiver only when so many bytes are there.
+pub fn set_receive_low_water(socket: &impl AsRawFd, bytes: libc::c_int) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
+}
+
+/// Lets sends pass memory by reference (`MSG_ZEROCOPY`, since Linux 4.14).
+pub fn set_zerocopy(socket: &impl AsRawFd) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1 as libc::c_int)
+}
+
+/// What became of sends by reference.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Completions {
+    /// Sends that the kernel is done with.
+    pub done: u32,
+    /// Those of them whose bytes it copied after all.
+    pub copied: u32,
+}
+
+/// `SO_EE_CODE_ZEROCOPY_COPIED` and `SO_EE_ORIGIN_ZEROCOPY` of `linux/errqueue.h`.
+const ZEROCOPY_COPIED: u8 = 1;
+const ORIGIN_ZEROCOPY: u8 = 5;
+
+/// Takes all notices of finished sends by reference.
+pub fn zerocopy_completions(socket: &impl AsRawFd, seen: &mut Completions) {
+    loop {
+        // As large as the kernel's notice with the address that follows it, and aligned for both.
+        let mut control = [0u64; 16];
+        // SAFETY: all-zero bytes are a valid msghdr.
+        let mut message: libc::msghdr = unsafe { mem::zeroed() };
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = mem::size_of_val(&control) as _;
+        // SAFETY: `message` points to `control`, which outlives the call.
+        let got = unsafe {
+            libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT)
+        };
+        if got < 0 {
+            return;
+        }
+        // SAFETY: the kernel has filled `control` up to `msg_controllen`.
+        let header = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+        if header.is_null() {
+            return;
+        }
+        // SAFETY: the kernel's control messages of these sockets carry a sock_extended_err.
+        let notice = unsafe { libc::CMSG_DATA(header).cast::<libc::sock_extended_err>().read_unaligned() };
+        if notice.ee_origin == ORIGIN_ZEROCOPY {
+            let calls = notice.ee_data.wrapping_sub(notice.ee_info).wrapping_add(1);
+            seen.done = seen.done.wrapping_add(calls);
+            if notice.ee_code & ZEROCOPY_COPIED != 0 {
+                seen.copied = seen.copied.wrapping_add(calls);
+            }
+        }
+    }
+}
+
 /// What the kernel tells of one TCP connection; counts are since its beginning.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TcpInfo {

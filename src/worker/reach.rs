@@ -9,10 +9,11 @@ use tokio::{
 };
 
 use super::transfer::{
-    Shared, Stage,
+    Shared,
     carrier::REACH_FLOW,
     key::{CONSENT_BYTES, HELLO_BYTES, Hello, Purpose, TransferKey, read_hello},
     socket,
+    stage::Stage,
 };
 use crate::model::{
     fleet::host::HostId,
@@ -71,7 +72,8 @@ fn hello(purpose: Purpose) -> io::Result<Hello> {
 async fn tcp(shared: &Shared, key: &TransferKey, addr: SocketAddr) -> io::Result<u64> {
     let begun = Instant::now();
     let hello = hello(Purpose::Stream)?;
-    let mut stream = TcpStream::from_std(socket::connect(&shared.binding, addr, None)?.into())?;
+    let mut stream =
+        TcpStream::from_std(socket::connect(&shared.binding, addr, &socket::Dress::default())?.into())?;
     stream.writable().await?;
     if let Some(error) = stream.take_error()? {
         return Err(error);

@@ -23,7 +23,7 @@ use super::{
     nic,
     offset::OffsetFilter,
     outbox::Outbox,
-    transfer::{Command, Stage},
+    transfer::{Command, hosted::Hosted, stage::Stage},
 };
 use crate::{
     model::{
@@ -91,6 +91,7 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
         finish_by: None,
         stage: None,
         started: None,
+        hosted: Hosted::default(),
         looks: 0,
         pings: 0,
         parts,
@@ -155,6 +156,7 @@ struct Serving {
     finish_by: Option<Instant>,
     stage: Option<Arc<Stage>>,
     started: Option<u16>,
+    hosted: Hosted,
     looks: u32,
     pings: u32,
 }
@@ -280,11 +282,11 @@ impl Serving {
             FromCoordinator::Start { stage, at } => self.start(stage, at),
             FromCoordinator::Stop { why } => {
                 tracing::info!(why, "told to stop");
-                self.parts.carriers.tell(&Command::Stop);
+                self.stop_sending();
             }
             FromCoordinator::Acked { seq } => self.outbox.acked(seq),
             FromCoordinator::Finish => {
-                self.parts.carriers.tell(&Command::Stop);
+                self.stop_sending();
                 self.finish_by = Some(Instant::now() + DELIVER_MAX);
                 self.reply(FromWorker::Done { last_seq: self.outbox.last_seq() });
             }
@@ -306,7 +308,7 @@ impl Serving {
             return Ok(());
         }
         self.outbox.add(at, body).map_err(|error| {
-            self.parts.carriers.tell(&Command::Stop);
+            self.stop_sending();
             Ending::Failed(format!("cannot keep record lines: {error}; this worker has stopped sending"))
         })
     }
@@ -332,6 +334,12 @@ impl Serving {
         }
         let seen = self.sampler.sample();
         self.keep(self.parts.shared.run_now(), Body::Host(Box::new(seen)))
+    }
+
+    /// Sends no more in this stage, by whatever transport.
+    fn stop_sending(&mut self) {
+        self.parts.carriers.tell(&Command::Stop);
+        self.hosted.stop();
     }
 
     /// Whether this worker has nothing left to do.
@@ -363,7 +371,7 @@ impl Serving {
 
     /// Stops by a signal: sending ends at once, and the coordinator is told.
     async fn leave(&mut self, signal: &str) -> Result<(), Ending> {
-        self.parts.carriers.tell(&Command::Stop);
+        self.stop_sending();
         self.parts.shared.lease_until_us.store(0, Ordering::Relaxed);
         self.reply(FromWorker::Leaving { why: signal.to_owned() });
         let told = async {

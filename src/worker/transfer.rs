@@ -1,13 +1,14 @@
 //! Carries the bytes: a few plain threads, each with its own sockets and its own clock.
 //!
-//! `carrier` is the thread's loop, `source` and `sink` the two ends of a flow, `poller`
-//! what it waits with; `key`, `bucket` and `slots` are pure. The control plane only leaves
+//! `carrier` is the thread's loop, `source` and `sink` the two ends of a flow, `outlet` and
+//! `inlet` those of a stream, `poller` what it waits with; `key`, `bucket` and `slots` are
+//! pure. The control plane only leaves
 //! commands in a mailbox: a dead peer blocks neither a sampler nor a stop.
 
 use std::{
     collections::BTreeMap,
     io,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -17,25 +18,26 @@ use std::{
 use hdrhistogram::Histogram;
 
 use crate::{
-    model::{
-        fleet::{host::HostId, units::RunTime},
-        plan::layout::FlowId,
-        record::line::Body,
-        run::message::Role,
-    },
+    model::{fleet::units::RunTime, plan::layout::FlowId, record::line::Body},
     sys::clock,
 };
 
+pub mod around;
 pub mod bucket;
 pub mod carrier;
+pub mod hosted;
+pub mod inlet;
 pub mod key;
+pub mod outlet;
+pub mod payload;
 pub mod poller;
 pub mod sink;
 pub mod slots;
 pub mod socket;
 pub mod source;
+pub mod stage;
 
-use key::TransferKey;
+use stage::Stage;
 
 /// What the worker's own owner allows, whoever gives the orders.
 #[derive(Clone, Debug)]
@@ -82,6 +84,8 @@ pub struct Shared {
     pub lateness: Mutex<Histogram<u64>>,
     /// Thread ids of the carriers.
     pub threads: Mutex<Vec<u32>>,
+    /// By flow: where its sink listens, for transports beside the carriers.
+    pub offers: Mutex<BTreeMap<FlowId, String>>,
 }
 
 impl Shared {
@@ -119,47 +123,6 @@ impl Shared {
         let mut histogram = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
         histogram.saturating_record(late_us);
     }
-}
-
-/// A stage as a worker carries it out.
-#[derive(Debug)]
-pub struct Stage {
-    /// Its place.
-    pub index: u16,
-    /// Proves membership of this run.
-    pub fleet_key: TransferKey,
-    /// Its rounds, in order.
-    pub rounds: Vec<Round>,
-    /// Peers by number.
-    pub peers: BTreeMap<HostId, SocketAddr>,
-}
-
-/// A round of it.
-#[derive(Debug)]
-pub struct Round {
-    /// From the stage's zero, microseconds.
-    pub offset_us: u64,
-    /// Its length, microseconds.
-    pub for_us: u64,
-    /// TCP connections a flow.
-    pub streams: u16,
-    /// This worker's flows.
-    pub flows: Vec<Flow>,
-}
-
-/// A flow of it.
-#[derive(Clone, Debug)]
-pub struct Flow {
-    /// Its number.
-    pub id: FlowId,
-    /// This worker's end.
-    pub role: Role,
-    /// The other end's sink.
-    pub peer: SocketAddr,
-    /// The most that may be sent, bits per second.
-    pub rate_bps: Option<u64>,
-    /// Its secret.
-    pub key: TransferKey,
 }
 
 /// What a carrier is told.
@@ -200,14 +163,12 @@ impl Carriers {
     ) -> io::Result<Self> {
         let mailboxes: Vec<Arc<poller::Mailbox>> =
             (0..count).map(|_| poller::Mailbox::new().map(Arc::new)).collect::<io::Result<_>>()?;
-        let payload = carrier::payload()?;
         let mut ends = Some((listener, udp));
         let mut threads = Vec::new();
         for index in 0..count {
             let carrier = carrier::Carrier::new(
-                carrier::Place { index, mailboxes: mailboxes.clone() },
+                around::Place { index, mailboxes: mailboxes.clone() },
                 Arc::clone(shared),
-                Arc::clone(&payload),
                 ends.take(),
             )?;
             let name = format!("carrier-{index}");

@@ -254,7 +254,7 @@ impl Seen {
                 start,
                 end,
                 by_host,
-                streams: planned.dose.streams,
+                streams: planned.dose.carriage.streams,
             });
         }
     }

@@ -1,10 +1,12 @@
 //! What a stage puts on a network card: one vocabulary for scenario files, findings and plans.
 //!
-//! Which host sends to which is [`Pattern`]; how long and in which order is the plan's.
+//! Which host sends to which is [`Pattern`], how the bytes go is `carriage`'s; how long and
+//! in which order is the plan's.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::carriage::Carriage;
 use crate::model::fleet::units::BitRate;
 
 /// Who sends to whom.
@@ -63,24 +65,8 @@ pub enum Rate {
     Share(f64),
     /// This many bits per second, each flow.
     Bps(BitRate),
-}
-
-/// How a sender hands its bytes to the kernel.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BufferLayout {
-    /// Plain writes from one large buffer of random bytes.
-    #[default]
-    Write,
-}
-
-/// How a receiver takes its bytes.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReceiveMode {
-    /// Counted and dropped in the kernel (`MSG_TRUNC`).
-    #[default]
-    Discard,
+    /// This many single frames per second, each flow.
+    Pps(u32),
 }
 
 /// What one round of a stage puts on each card.
@@ -92,12 +78,7 @@ pub struct Dose {
     pub ways: Ways,
     /// The rate of each flow.
     pub rate: Rate,
-    /// TCP connections a flow.
-    pub streams: u16,
-    /// The sender's buffer layout.
-    #[serde(default)]
-    pub layout: BufferLayout,
-    /// The receiver's mode.
-    #[serde(default)]
-    pub receive: ReceiveMode,
+    /// How the bytes are carried.
+    #[serde(flatten)]
+    pub carriage: Carriage,
 }

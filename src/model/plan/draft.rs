@@ -9,6 +9,7 @@ use super::{
     scenario::{Scenario, Stage},
 };
 
+mod carriage;
 mod faults;
 mod reader;
 mod stage;

@@ -9,7 +9,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+    carriage::{Carriage, FRAME_MIN_BYTES},
+    dose::{Dose, Pattern, Rate, Ways},
     draft::{Fault, Faults},
     layout::{FlowId, Plan, PlannedFlow, PlannedRound, PlannedStage, StageKind},
     pattern,
@@ -153,8 +154,7 @@ impl Layout<'_> {
 }
 
 fn unpaced(pattern: Pattern, ways: Ways, streams: u16) -> Dose {
-    let (layout, receive) = (BufferLayout::default(), ReceiveMode::default());
-    Dose { pattern, ways, rate: Rate::Unpaced, streams, layout, receive }
+    Dose { pattern, ways, rate: Rate::Unpaced, carriage: Carriage::tcp(streams) }
 }
 
 /// How often a stage runs a pattern: as written, and pairs at least five rounds.
@@ -244,6 +244,11 @@ pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<F
                 }
                 (Rate::Bps(rate), Some(_)) => {
                     rates.insert(flow.flow, rate);
+                }
+                // Small frames end at a packet rate that calibration by bytes says nothing of.
+                (Rate::Pps(pps), _) => {
+                    let size = round.dose.carriage.frame_size_bytes.unwrap_or(FRAME_MIN_BYTES);
+                    rates.insert(flow.flow, BitRate::from_bps(u64::from(pps) * u64::from(size) * 8));
                 }
                 (Rate::Share(_) | Rate::Bps(_), None) => return Err(nothing_measured(stage)),
                 (Rate::Unpaced, _) => {}

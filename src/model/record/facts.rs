@@ -124,7 +124,7 @@ pub struct CardFacts {
     pub addresses: Fact<Vec<String>>,
     /// Neighbours on this interface.
     pub neighbours: Fact<Vec<Neighbour>>,
-    /// The PCIe link, where the card has one.
+    /// The `PCIe` link, where the card has one.
     pub pcie: Fact<PcieLink>,
     /// The card's interrupts and the cores that serve them.
     pub interrupts: Fact<Vec<Interrupt>>,

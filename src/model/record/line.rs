@@ -100,6 +100,13 @@ pub enum Body {
     Stream(StreamSeen),
     /// The state of a source's connections, once a second.
     Tcp(TcpSeen),
+    /// What receivers compared, once a second.
+    Verified {
+        /// By flow.
+        flows: BTreeMap<FlowId, VerifiedFlow>,
+    },
+    /// Verified payload differed from what was sent.
+    Corrupt(CorruptSeen),
     /// The state of the host, once a second.
     Host(Box<HostSeen>),
     /// All facts of the host, at the start, at the end, and when it is back.
@@ -300,6 +307,58 @@ pub struct TcpFlow {
     pub sndbuf_us: u64,
     /// Time with data to send, microseconds.
     pub busy_us: u64,
+}
+
+impl TcpFlow {
+    /// Adds the state of other streams of the same flow.
+    pub fn add(&mut self, other: &Self) {
+        self.segs += other.segs;
+        self.retr += other.retr;
+        self.rtt_us = self.rtt_us.max(other.rtt_us);
+        self.backoff = self.backoff.max(other.backoff);
+        self.rwnd_us += other.rwnd_us;
+        self.sndbuf_us += other.sndbuf_us;
+        self.busy_us += other.busy_us;
+    }
+}
+
+/// What a receiver compared of a flow.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct VerifiedFlow {
+    /// Bytes compared.
+    pub bytes: u64,
+    /// Bytes of these that differed.
+    pub differing_bytes: u64,
+    /// What comparing cost, nanoseconds.
+    pub compare_ns: u64,
+}
+
+impl VerifiedFlow {
+    /// Adds what another thread compared.
+    pub fn add(&mut self, other: &Self) {
+        self.bytes += other.bytes;
+        self.differing_bytes += other.differing_bytes;
+        self.compare_ns += other.compare_ns;
+    }
+}
+
+/// Verified payload that differed.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct CorruptSeen {
+    /// The flow.
+    pub flow: FlowId,
+    /// The stream's place in the flow.
+    pub stream: u16,
+    /// When it was read.
+    pub at: RunTime,
+    /// Bytes of the stream before the first differing one.
+    pub offset: u64,
+    /// Bytes that differed in what was compared at once.
+    pub bytes: u64,
+    /// The first differing byte as it was sent.
+    pub sent: u8,
+    /// And as it arrived.
+    pub received: u8,
 }
 
 /// The host, once a second.

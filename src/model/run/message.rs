@@ -13,7 +13,7 @@ use crate::model::{
         units::RunTime,
     },
     plan::{
-        dose::{BufferLayout, ReceiveMode},
+        carriage::Carriage,
         layout::{FlowId, StageKind},
     },
 };
@@ -224,14 +224,9 @@ pub struct RoundSlice {
     pub offset_us: u64,
     /// How long, in microseconds.
     pub for_us: u64,
-    /// TCP connections a flow.
-    pub streams: u16,
-    /// How senders hand over their bytes.
-    #[serde(default)]
-    pub layout: BufferLayout,
-    /// How receivers take them.
-    #[serde(default)]
-    pub receive: ReceiveMode,
+    /// How the bytes are carried.
+    #[serde(flatten)]
+    pub carriage: Carriage,
     /// Flows in which this worker takes part.
     pub flows: Vec<FlowSlice>,
 }

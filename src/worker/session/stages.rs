@@ -7,18 +7,32 @@ use tokio::time::sleep;
 use super::{
     super::{
         reach,
-        transfer::{Command, Flow, Round, Stage, key::TransferKey},
+        transfer::{
+            Command,
+            key::TransferKey,
+            payload::Payload,
+            stage::{Flow, Round, Stage},
+        },
     },
     Serving,
 };
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    plan::layout::StageKind,
+    plan::{
+        carriage::{BufferLayout, Carriage},
+        layout::StageKind,
+    },
     run::message::{FromWorker, StageSlice},
 };
 
 /// Files that a worker needs besides its streams.
 const OWN_FILES: u64 = 64;
+
+/// Files that a flow's end needs: its sockets, and pipes where bytes go by reference.
+fn files_per_flow(carriage: &Carriage) -> u64 {
+    let piped = matches!(carriage.layout, BufferLayout::Vmsplice | BufferLayout::Iovec);
+    u64::from(carriage.streams) * if piped { 3 } else { 1 }
+}
 
 impl Serving {
     pub(super) fn prepare(&mut self, slice: &StageSlice) {
@@ -30,6 +44,7 @@ impl Serving {
             Ok(stage) => {
                 let stage = Arc::new(stage);
                 self.stage = Some(Arc::clone(&stage));
+                self.hosted.stop();
                 self.parts.carriers.tell(&Command::Prepare(stage));
                 FromWorker::Ready { stage: slice.stage }
             }
@@ -52,7 +67,7 @@ impl Serving {
         let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
         let mut rounds = Vec::new();
         for round in &slice.rounds {
-            let needed = round.flows.len() as u64 * u64::from(round.streams) + OWN_FILES;
+            let needed = round.flows.len() as u64 * files_per_flow(&round.carriage) + OWN_FILES;
             if needed > files {
                 return Err(format!(
                     "{needed} files are needed for its streams and {files} are permitted; raise the limit (ulimit -n), or plan fewer streams"
@@ -65,20 +80,34 @@ impl Serving {
                     let peer = peers
                         .get(&flow.peer)
                         .ok_or_else(|| format!("flow {} goes to an unknown host", flow.flow))?;
-                    let rate_bps = flow.rate_bps;
-                    Ok(Flow { id: flow.flow, role: flow.role, peer: *peer, rate_bps, key: key(&flow.key)? })
+                    Ok(Flow {
+                        id: flow.flow,
+                        role: flow.role,
+                        peer: *peer,
+                        rate_bps: flow.rate_bps,
+                        key: key(&flow.key)?,
+                        meter: Arc::default(),
+                    })
                 })
                 .collect();
             rounds.push(Round {
                 offset_us: round.offset_us,
                 for_us: round.for_us,
-                streams: round.streams,
+                carriage: round.carriage.clone(),
                 flows: flows?,
             });
         }
         let reaches = slice.kind == StageKind::Reach;
         let peers = if reaches { peers } else { BTreeMap::new() };
-        Ok(Stage { index: slice.stage, fleet_key: key(&slice.fleet_key)?, rounds, peers })
+        let fleet_key = key(&slice.fleet_key)?;
+        // The fleet's key is the run's: what is sent was drawn with the first stage.
+        let payload = match &self.stage {
+            Some(stage) => Arc::clone(&stage.payload),
+            None => Arc::new(
+                Payload::new(&fleet_key).map_err(|error| format!("no memory for the payload: {error}"))?,
+            ),
+        };
+        Ok(Stage { index: slice.stage, fleet_key, payload, rounds, peers })
     }
 
     pub(super) fn start(&mut self, stage: u16, at: RunTime) {
@@ -86,6 +115,9 @@ impl Serving {
             return;
         }
         self.parts.carriers.tell(&Command::Start { stage, at });
+        if let Some(prepared) = self.stage.as_ref().filter(|known| known.index == stage) {
+            self.hosted.start(&self.parts.shared, prepared, at);
+        }
         let Some(prepared) =
             self.stage.clone().filter(|known| known.index == stage && !known.peers.is_empty())
         else {

@@ -14,6 +14,9 @@ pub const HELLO_BYTES: usize = 42;
 /// Length of a consent, in bytes.
 pub const CONSENT_BYTES: usize = 24;
 
+/// The longest offer: a port, a fingerprint, a host key.
+pub const OFFER_MAX_BYTES: usize = 4096;
+
 /// Length of a shortened code: 128 bits, forged once in 2^128 tries.
 const MAC_BYTES: usize = 16;
 
@@ -28,6 +31,9 @@ pub enum Purpose {
     Probe,
     /// The sink's answer to a probe.
     Answer,
+    /// First and last bytes of a connection that asks where a transport beside the carriers
+    /// listens.
+    Ask,
 }
 
 impl Purpose {
@@ -36,6 +42,7 @@ impl Purpose {
             Self::Stream => 1,
             Self::Probe => 2,
             Self::Answer => 3,
+            Self::Ask => 4,
         }
     }
 }
@@ -109,12 +116,56 @@ impl TransferKey {
         self.matches(&consent_text(nonce, counter), &bytes[8..]).then_some(counter)
     }
 
+    /// An offer, in answer to the hello with this nonce; an empty text says that there is
+    /// none yet. Length, text and proof.
+    pub fn offer(&self, nonce: &[u8; 16], text: &str) -> Vec<u8> {
+        let text = &text.as_bytes()[..text.len().min(OFFER_MAX_BYTES)];
+        let mut out = (text.len() as u16).to_be_bytes().to_vec();
+        out.extend(text);
+        out.extend(&hmac::sign(&self.0, &offer_text(nonce, text)).as_ref()[..MAC_BYTES]);
+        out
+    }
+
+    /// The text of an offer, where these bytes are a whole and proven one.
+    pub fn opens(&self, nonce: &[u8; 16], bytes: &[u8]) -> Option<String> {
+        let (length, rest) = bytes.split_first_chunk::<2>()?;
+        let (text, proof) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+        let sound = text.len() <= OFFER_MAX_BYTES && self.matches(&offer_text(nonce, text), proof);
+        sound.then(|| String::from_utf8(text.to_vec()).ok())?
+    }
+
+    /// 32 bytes that only holders of this key can draw, another draw for each purpose.
+    pub fn seed(&self, purpose: &str) -> [u8; 32] {
+        let mut seed = [0; 32];
+        seed.copy_from_slice(hmac::sign(&self.0, format!("draw/{purpose}").as_bytes()).as_ref());
+        seed
+    }
+
+    /// A number drawn like [`TransferKey::seed`].
+    pub fn draw(&self, purpose: &str) -> u64 {
+        let seed = self.seed(purpose);
+        u64::from_be_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]])
+    }
+
     fn matches(&self, text: &[u8], shortened: &[u8]) -> bool {
         let tag = hmac::sign(&self.0, text);
         // Compared without a shortcut, so that its time tells nothing of the right one.
         let differing = tag.as_ref()[..MAC_BYTES].iter().zip(shortened).fold(0, |sum, (a, b)| sum | (a ^ b));
         shortened.len() == MAC_BYTES && differing == 0
     }
+}
+
+/// Random bytes, never used twice.
+pub fn nonce() -> [u8; 16] {
+    let mut nonce = [0; 16];
+    let random = ring::rand::SystemRandom::new();
+    // Without randomness no stream may start: an all-zero nonce would repeat.
+    ring::rand::SecureRandom::fill(&random, &mut nonce).expect("the kernel gives random bytes");
+    nonce
+}
+
+fn offer_text(nonce: &[u8; 16], text: &[u8]) -> Vec<u8> {
+    [b"offer", &nonce[..], text].concat()
 }
 
 fn consent_text(nonce: &[u8; 16], counter: u64) -> [u8; 31] {
@@ -127,7 +178,7 @@ fn consent_text(nonce: &[u8; 16], counter: u64) -> [u8; 31] {
 
 /// What these bytes claim to be; whose they are, only the flow's key proves.
 pub fn read_hello(bytes: &[u8; HELLO_BYTES]) -> Option<Hello> {
-    let purpose = [Purpose::Stream, Purpose::Probe, Purpose::Answer]
+    let purpose = [Purpose::Stream, Purpose::Probe, Purpose::Answer, Purpose::Ask]
         .into_iter()
         .find(|purpose| bytes[..3] == MAGIC && purpose.code() == bytes[3])?;
     let mut nonce = [0; 16];
@@ -168,6 +219,18 @@ mod tests {
         assert_eq!(key('a').consents(&[1; 16], &consent), Some(5));
         assert_eq!(key('a').consents(&[2; 16], &consent), None);
         assert_eq!(key('b').consents(&[1; 16], &consent), None);
+    }
+
+    #[test]
+    fn an_offer_is_opened_by_who_asked_and_by_nobody_else() {
+        let offer = key('a').offer(&[1; 16], "port 7");
+        assert_eq!(key('a').opens(&[1; 16], &offer).as_deref(), Some("port 7"));
+        assert_eq!(key('a').opens(&[2; 16], &offer), None);
+        assert_eq!(key('b').opens(&[1; 16], &offer), None);
+        for cut in 0..offer.len() {
+            assert_eq!(key('a').opens(&[1; 16], &offer[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(key('a').opens(&[3; 16], &key('a').offer(&[3; 16], "")).as_deref(), Some(""));
     }
 
     #[test]

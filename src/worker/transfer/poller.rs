@@ -14,25 +14,85 @@ use rustix::event::{
 };
 
 use super::{Command, key::Hello};
+use crate::model::plan::layout::FlowId;
 
 /// Events taken from the kernel at once.
 const EVENTS_MAX: usize = 256;
 
-/// The mailbox's token.
-pub const MAILBOX: u64 = 0;
+/// Whose socket is ready. Packed into the kernel's 64 bits, so that no table is searched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Token {
+    /// Letters.
+    Mailbox,
+    /// Callers.
+    Listener,
+    /// Keyed datagrams.
+    Datagrams,
+    /// A caller that has not said who it is.
+    Caller {
+        /// Its number.
+        number: u32,
+    },
+    /// A stream that is sent.
+    Source {
+        /// Of which flow.
+        flow: FlowId,
+        /// Its place in it.
+        place: u16,
+    },
+    /// A stream that is received.
+    Sink {
+        /// Of which flow.
+        flow: FlowId,
+        /// Its place in it.
+        place: u16,
+    },
+    /// Probes of a paused flow.
+    Probe {
+        /// Which flow.
+        flow: FlowId,
+    },
+}
+
+impl Token {
+    const fn pack(self) -> u64 {
+        let (kind, place, number) = match self {
+            Self::Mailbox => (0, 0, 0),
+            Self::Listener => (1, 0, 0),
+            Self::Datagrams => (2, 0, 0),
+            Self::Caller { number } => (3, 0, number),
+            Self::Source { flow, place } => (4, place, flow),
+            Self::Sink { flow, place } => (5, place, flow),
+            Self::Probe { flow } => (6, 0, flow),
+        };
+        kind << 48 | (place as u64) << 32 | number as u64
+    }
+
+    const fn unpack(packed: u64) -> Self {
+        let (place, number) = ((packed >> 32) as u16, packed as u32);
+        match packed >> 48 {
+            0 => Self::Mailbox,
+            1 => Self::Listener,
+            2 => Self::Datagrams,
+            3 => Self::Caller { number },
+            4 => Self::Source { flow: number, place },
+            5 => Self::Sink { flow: number, place },
+            _ => Self::Probe { flow: number },
+        }
+    }
+}
 
 /// Waits for sockets.
 #[derive(Debug)]
 pub struct Poller {
     epoll: OwnedFd,
-    next: u64,
 }
 
 /// One socket is ready.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
     /// Which.
-    pub token: u64,
+    pub token: Token,
     /// There is something to read, or an end, or an error.
     pub readable: bool,
     /// There is room to write, or an error.
@@ -47,21 +107,23 @@ impl Poller {
     /// If the kernel gives no event queue.
     pub fn new(mailbox: &Mailbox) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        epoll::add(&epoll, &mailbox.bell, EventData::new_u64(MAILBOX), EventFlags::IN)?;
-        Ok(Self { epoll, next: MAILBOX + 1 })
+        epoll::add(&epoll, &mailbox.bell, EventData::new_u64(Token::Mailbox.pack()), EventFlags::IN)?;
+        Ok(Self { epoll })
     }
 
-    /// Watches a socket, edge-triggered; it leaves the queue when it is closed.
+    /// Watches a socket, edge-triggered, or from now on under another token; it leaves the
+    /// queue when it is closed.
     ///
     /// # Errors
     ///
     /// If the kernel refuses.
-    pub fn watch(&mut self, socket: impl AsFd) -> io::Result<u64> {
-        let token = self.next;
-        self.next += 1;
+    pub fn watch(&mut self, socket: impl AsFd, token: Token) -> io::Result<()> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, socket, EventData::new_u64(token), flags)?;
-        Ok(token)
+        let data = EventData::new_u64(token.pack());
+        match epoll::add(&self.epoll, &socket, data, flags) {
+            Err(rustix::io::Errno::EXIST) => Ok(epoll::modify(&self.epoll, &socket, data, flags)?),
+            other => Ok(other?),
+        }
     }
 
     /// Watches a socket no longer: somebody else will.
@@ -94,7 +156,7 @@ fn ready_of(event: epoll::Event) -> Ready {
     let flags = event.flags;
     let ended = EventFlags::ERR | EventFlags::HUP;
     Ready {
-        token: event.data.u64(),
+        token: Token::unpack(event.data.u64()),
         readable: flags.intersects(EventFlags::IN | EventFlags::RDHUP | ended),
         writable: flags.intersects(EventFlags::OUT | ended),
     }
@@ -107,6 +169,8 @@ pub enum Letter {
     Command(Command),
     /// From the listening carrier: a stream of a flow that is yours.
     Stream(socket2::Socket, Hello),
+    /// From the carrier that probes: the far end of a flow lives.
+    Answered(FlowId),
 }
 
 /// Where others leave letters for a carrier.
@@ -140,5 +204,25 @@ impl Mailbox {
         // Empty: somebody else's ring was taken with the last letters.
         let _ = rustix::io::read(&self.bell, &mut count);
         std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// For all flows and places: what the kernel gives back is what it was given.
+        #[test]
+        fn a_token_survives_the_kernel(flow: u32, place: u16) {
+            let all = [
+                Token::Mailbox, Token::Listener, Token::Datagrams, Token::Caller { number: flow },
+                Token::Source { flow, place }, Token::Sink { flow, place }, Token::Probe { flow },
+            ];
+            for token in all {
+                prop_assert_eq!(Token::unpack(token.pack()), token);
+            }
+        }
     }
 }

@@ -1,126 +1,186 @@
-//! The receiving end of a flow: counts what arrives, and renews its consent.
+//! The receiving end of a flow on one thread: counts what arrives, and renews its consent.
 //!
 //! Nothing is counted of a stream that has not proven the flow's key; that check is the
 //! carrier's, before a stream gets here.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write as _},
     mem::MaybeUninit,
+    sync::atomic::Ordering,
 };
 
 use socket2::Socket;
 
-use super::{Flow, Shared, key::Hello, poller::Poller, slots::Slots, socket};
-use crate::model::{
-    fleet::units::RunTime,
-    record::line::{Body, StreamEvent, StreamSeen},
+use super::{
+    around::{Around, Turn},
+    inlet::{Difference, Inlet},
+    key::Hello,
+    payload::Lot,
+    poller::Token,
+    socket,
+    stage::Flow,
+};
+use crate::{
+    model::{
+        fleet::units::RunTime,
+        plan::carriage::Carriage,
+        record::line::{Body, CorruptSeen, StreamEvent, StreamSeen},
+        run::message::Role,
+    },
+    sys::socket::set_receive_low_water,
 };
 
 /// Consent is renewed this often: six times within the 3 s that it holds.
 const CONSENT_EVERY_US: u64 = 500_000;
 
-/// Read in one go of one stream, so that many streams share a thread fairly.
-const TURN_BYTES: usize = 1024 * 1024;
-
 /// Towards a flow's end its streams may close at any moment.
 const END_US: u64 = 150_000;
+
+/// Bytes that are worth waking up for, of a stream that goes as fast as it can.
+const LOW_WATER_BYTES: i32 = 256 * 1024;
+
+/// Up to so many streams of a flow, each has enough under way to fill a wake-up.
+const FEW_STREAMS: u16 = 16;
+
+/// Differences of one flow that are told one by one; all are counted.
+const DIFFERENCES_MAX: u32 = 64;
 
 #[derive(Debug)]
 struct Stream {
     socket: Socket,
-    token: u64,
     hello: Hello,
+    inlet: Inlet,
     counter: u64,
-    next_consent_us: u64,
-    readable: bool,
+    queued: bool,
 }
 
-/// The receiving end of one flow.
+/// The streams of a flow that one thread receives.
 #[derive(Debug)]
 pub struct Sink {
     /// What is planned.
     pub flow: Flow,
     /// When it is over, on the run's clock.
     pub end: RunTime,
-    streams: Vec<Stream>,
+    carriage: Carriage,
+    streams: BTreeMap<u16, Stream>,
+    next_consent_us: u64,
+    differences: u32,
 }
 
 impl Sink {
     /// Awaits streams of this flow.
-    pub fn new(flow: Flow, end: RunTime) -> Self {
-        Self { flow, end, streams: Vec::new() }
+    pub fn new(flow: Flow, carriage: &Carriage, end: RunTime) -> Self {
+        Self {
+            flow,
+            end,
+            carriage: carriage.clone(),
+            streams: BTreeMap::new(),
+            next_consent_us: u64::MAX,
+            differences: 0,
+        }
     }
 
     /// A stream that has proven the key. A stream of the same place is replaced: its source
     /// has given it up.
-    pub fn accept(
-        &mut self,
-        socket: Socket,
-        hello: Hello,
-        poller: &mut Poller,
-        now_us: u64,
-    ) -> io::Result<()> {
-        self.streams.retain(|stream| stream.hello.stream != hello.stream);
-        let token = poller.watch(&socket)?;
-        self.streams.push(Stream {
-            socket,
-            token,
-            hello,
-            counter: 0,
-            next_consent_us: now_us,
-            readable: true,
-        });
+    ///
+    /// # Errors
+    ///
+    /// If the kernel does not let it be watched.
+    pub fn accept(&mut self, socket: Socket, hello: Hello, around: &mut Around<'_>) -> io::Result<()> {
+        let (flow, place) = (self.flow.id, hello.stream);
+        if place >= self.carriage.streams {
+            return Err(io::Error::other(format!(
+                "stream {place} of {} was never planned",
+                self.carriage.streams
+            )));
+        }
+        around.poller.watch(&socket, Token::Sink { flow, place })?;
+        if self.flow.rate_bps.is_none() && self.carriage.streams <= FEW_STREAMS {
+            // Only a matter of speed.
+            let _ = set_receive_low_water(&socket, LOW_WATER_BYTES);
+        }
+        let lot = Lot::new(&self.flow.key, place, self.carriage.layout);
+        let inlet = Inlet::new(around.payload.clone(), &self.carriage, lot);
+        self.streams.insert(place, Stream { socket, hello, inlet, counter: 0, queued: false });
+        self.next_consent_us = around.now_us;
+        self.ready(place, around);
         Ok(())
     }
 
-    /// Whether a token is one of this flow's.
-    pub fn owns(&self, token: u64) -> bool {
-        self.streams.iter().any(|stream| stream.token == token)
-    }
-
     /// There is something to read.
-    pub fn ready(&mut self, token: u64) {
-        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.token == token) {
-            stream.readable = true;
+    pub fn ready(&mut self, place: u16, around: &mut Around<'_>) {
+        if let Some(stream) = self.streams.get_mut(&place)
+            && !std::mem::replace(&mut stream.queued, true)
+        {
+            around.turns.push_back(Turn { role: Role::Sink, flow: self.flow.id, place });
         }
     }
 
-    /// Reads what there is, a turn for each stream. `true` when there is more to read at once.
-    pub fn drain(&mut self, scratch: &mut [MaybeUninit<u8>], slots: &mut Slots, shared: &Shared) -> bool {
-        let mut more = false;
-        let flow = self.flow.id;
-        let run_now = shared.run_now();
-        let near_end = run_now.0 + END_US >= self.end.0;
-        self.streams.retain_mut(|stream| {
-            if !stream.readable {
-                return true;
+    /// Every stream has a turn: what arrived before a slot's end counts in it, also where it
+    /// is less than a wake-up's worth.
+    pub fn sweep(&mut self, around: &mut Around<'_>) {
+        for (place, stream) in &mut self.streams {
+            if !std::mem::replace(&mut stream.queued, true) {
+                around.turns.push_back(Turn { role: Role::Sink, flow: self.flow.id, place: *place });
             }
-            let length = scratch.len().min(TURN_BYTES);
-            match stream.socket.recv_with_flags(&mut scratch[..length], libc::MSG_TRUNC | libc::MSG_DONTWAIT)
-            {
-                Ok(0) => lost(flow, stream, StreamEvent::Reset, near_end, shared, run_now),
-                Ok(bytes) => {
-                    slots.count(flow, bytes as u64);
-                    more = true;
-                    true
+        }
+    }
+
+    /// The turn of a stream: one call. Returns the bytes received.
+    pub fn turn(&mut self, place: u16, scratch: &mut [MaybeUninit<u8>], around: &mut Around<'_>) -> usize {
+        let Some(stream) = self.streams.get_mut(&place) else { return 0 };
+        stream.queued = false;
+        match stream.inlet.receive(&stream.socket, scratch) {
+            Ok(received) if received.bytes > 0 => {
+                self.flow.meter.received.fetch_add(received.bytes as u64, Ordering::Relaxed);
+                if received.verified.bytes > 0 {
+                    self.flow.meter.add_verified(received.verified);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.readable = false;
-                    true
+                if let Some(difference) = received.differs {
+                    self.tell_difference(place, difference, around);
                 }
-                Err(error) => lost(flow, stream, socket::meaning(&error), near_end, shared, run_now),
+                self.ready(place, around);
+                received.bytes
             }
-        });
-        more
+            Ok(_) => self.lose(place, StreamEvent::Reset, around),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => self.lose(place, socket::meaning(&error), around),
+        }
+    }
+
+    fn tell_difference(&mut self, place: u16, difference: Difference, around: &Around<'_>) {
+        self.differences = self.differences.saturating_add(1);
+        if self.differences <= DIFFERENCES_MAX {
+            around.shared.tell(Body::Corrupt(CorruptSeen {
+                flow: self.flow.id,
+                stream: place,
+                at: around.shared.run_now(),
+                offset: difference.position,
+                bytes: difference.bytes,
+                sent: difference.sent,
+                received: difference.received,
+            }));
+        }
+    }
+
+    /// A stream ended, perhaps before its time.
+    fn lose(&mut self, place: u16, what: StreamEvent, around: &Around<'_>) -> usize {
+        self.streams.remove(&place);
+        let at = around.shared.run_now();
+        if at.0 + END_US < self.end.0 {
+            around.shared.tell(Body::Stream(StreamSeen { flow: self.flow.id, stream: place, what, at }));
+        }
+        0
     }
 
     /// Renews the consent of every stream whose last one is half a second old.
     pub fn consent(&mut self, now_us: u64) {
-        for stream in &mut self.streams {
-            if now_us < stream.next_consent_us {
-                continue;
-            }
-            stream.next_consent_us = now_us + CONSENT_EVERY_US;
+        if now_us < self.next_consent_us {
+            return;
+        }
+        self.next_consent_us = now_us + CONSENT_EVERY_US;
+        for stream in self.streams.values_mut() {
             let consent = self.flow.key.consent(&stream.hello.nonce, stream.counter);
             stream.counter += 1;
             let mut writer: &Socket = &stream.socket;
@@ -128,12 +188,4 @@ impl Sink {
             let _ = writer.write(&consent);
         }
     }
-}
-
-/// A stream ended before its time; always `false`, to drop it.
-fn lost(flow: u32, stream: &Stream, what: StreamEvent, near_end: bool, shared: &Shared, at: RunTime) -> bool {
-    if !near_end {
-        shared.tell(Body::Stream(StreamSeen { flow, stream: stream.hello.stream, what, at }));
-    }
-    false
 }

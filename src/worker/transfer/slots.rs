@@ -1,7 +1,8 @@
 //! Cuts receivers' byte counts on the grid of 100 ms slots, and says which were not measured.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use super::stage::Meter;
 use crate::model::{
     fleet::units::{RunTime, SLOT_US},
     plan::layout::FlowId,
@@ -31,16 +32,18 @@ const LINE_FLOWS: usize = 800;
 type Counts = BTreeMap<FlowId, Vec<Option<u64>>>;
 
 /// One flow's counts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Count {
+    meter: Arc<Meter>,
     first: u64,
     end: u64,
-    open: u64,
+    /// Bytes that were received before the open slot.
+    before: u64,
     closed: Vec<Option<u64>>,
 }
 
-/// The counts of all flows that one thread receives.
-#[derive(Clone, Debug, Default)]
+/// The counts of all flows whose slots one thread keeps.
+#[derive(Debug, Default)]
 pub struct Slots {
     flows: BTreeMap<FlowId, Count>,
     now: Option<u64>,
@@ -53,17 +56,22 @@ pub struct Slots {
 
 impl Slots {
     /// A flow is to be counted from slot `first` up to, not with, slot `end`.
-    pub fn add(&mut self, flow: FlowId, first: u64, end: u64) {
+    pub fn add(&mut self, flow: FlowId, meter: &Arc<Meter>, first: u64, end: u64) {
         let late = self.now.filter(|now| *now > first);
         let first = late.map_or(first, |now| now + 1);
-        self.flows.insert(flow, Count { first, end: end + DRAIN_SLOTS, open: 0, closed: Vec::new() });
+        let count = Count {
+            meter: Arc::clone(meter),
+            first,
+            end: end + DRAIN_SLOTS,
+            before: meter.received(),
+            closed: Vec::new(),
+        };
+        self.flows.insert(flow, count);
     }
 
-    /// Bytes of a flow were received.
-    pub fn count(&mut self, flow: FlowId, bytes: u64) {
-        if let Some(count) = self.flows.get_mut(&flow) {
-            count.open += bytes;
-        }
+    /// Whether a slot is over at `at`, so that [`Slots::advance`] will close it.
+    pub fn is_due(&self, at: RunTime) -> bool {
+        self.now.is_some_and(|now| at.slot() > now)
     }
 
     /// Closes what is over at `at`. Returns how late the last boundary was noticed,
@@ -86,15 +94,16 @@ impl Slots {
             self.off.push((now, self.opened_at, at));
         }
         for count in self.flows.values_mut() {
+            let received = count.meter.received();
+            // Bytes of a slot that does not count are nobody's: the next slot starts afresh.
+            let open = received - std::mem::replace(&mut count.before, received);
             for closing in now.max(count.first)..slot.min(count.end) {
-                let value = (closing == now && measured).then_some(count.open);
+                let value = (closing == now && measured).then_some(open);
                 if value == Some(0) && closing + DRAIN_SLOTS < count.end {
                     self.hurry_until = slot + HURRY_SLOTS;
                 }
                 count.closed.push(value);
             }
-            // Bytes of a slot that does not count are nobody's: the next slot starts afresh.
-            count.open = 0;
         }
         self.now = Some(slot);
         self.opened_at = at;
@@ -143,17 +152,19 @@ impl Slots {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
 
     /// Feeds `(time in ms, bytes)` and gives all slots of flow 1.
     fn cut(steps: &[(u64, u64)], until_ms: u64) -> Vec<Option<u64>> {
         let mut slots = Slots::default();
         let mut lines = Vec::new();
+        let meter = Arc::new(Meter::default());
         slots.advance(RunTime(0));
-        slots.add(1, 0, 10);
+        slots.add(1, &meter, 0, 10);
         // Past the flow's end, so that what was held back for the next line comes out too.
         for &(ms, bytes) in steps.iter().chain(&[(until_ms, 0), (1200, 0), (1300, 0)]) {
             slots.advance(RunTime(ms * 1000));
-            slots.count(1, bytes);
+            meter.received.fetch_add(bytes, Ordering::Relaxed);
             lines.extend(slots.due());
         }
         let mut all: BTreeMap<u64, Option<u64>> = BTreeMap::new();
@@ -192,11 +203,12 @@ mod tests {
     #[test]
     fn an_empty_slot_is_told_at_once() {
         let mut slots = Slots::default();
+        let meter = Arc::new(Meter::default());
         slots.advance(RunTime(0));
-        slots.add(1, 0, 50);
+        slots.add(1, &meter, 0, 50);
         slots.advance(RunTime(100_000));
         assert_eq!(slots.due().len(), 1);
-        slots.count(1, 9);
+        meter.received.fetch_add(9, Ordering::Relaxed);
         slots.advance(RunTime(200_000));
         assert_eq!(slots.due().len(), 1, "and so is what follows");
     }

@@ -11,6 +11,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::Binding;
 use crate::{model::record::line::StreamEvent, sys};
 
+/// How a stream's socket is dressed beyond what all of them wear.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dress<'a> {
+    /// TCP spaces its segments out to this rate, bits per second.
+    pub pacing_bps: Option<u64>,
+    /// Instead of the worker's own choice.
+    pub congestion_control: Option<&'a str>,
+}
+
 /// Bounds what the kernel still drains after its process was killed: half a megabyte
 /// (Linux doubles it), 42 ms at 100 Mb/s as measured, against 88 ms with its own sizing.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
@@ -86,12 +95,12 @@ pub fn datagrams(binding: &Binding, port: u16) -> io::Result<UdpSocket> {
 /// # Errors
 ///
 /// What the kernel says at once, for example that no route leads there.
-pub fn connect(binding: &Binding, to: SocketAddr, pacing_bps: Option<u64>) -> io::Result<Socket> {
+pub fn connect(binding: &Binding, to: SocketAddr, options: &Dress<'_>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     bind(&socket, binding, 0)?;
-    dress(&socket, binding)?;
-    if let Some(rate) = pacing_bps {
+    dress(&socket, binding, options)?;
+    if let Some(rate) = options.pacing_bps {
         // A little above the bucket's rate: the bucket sets the rate, TCP the spacing.
         sys::socket::set_max_pacing_rate(&socket, (rate / 8).saturating_mul(11) / 10)?;
     }
@@ -102,8 +111,9 @@ pub fn connect(binding: &Binding, to: SocketAddr, pacing_bps: Option<u64>) -> io
     }
 }
 
-fn dress(socket: &Socket, binding: &Binding) -> io::Result<()> {
-    socket.set_tcp_congestion(binding.congestion_control.as_bytes())?;
+fn dress(socket: &Socket, binding: &Binding, options: &Dress<'_>) -> io::Result<()> {
+    let congestion_control = options.congestion_control.unwrap_or(&binding.congestion_control);
+    socket.set_tcp_congestion(congestion_control.as_bytes())?;
     socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
     socket.set_tcp_notsent_lowat(NOT_SENT_BYTES)?;
     socket.set_tcp_nodelay(true)?;

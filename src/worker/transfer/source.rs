@@ -1,4 +1,5 @@
-//! The sending end of a flow: connects, proves the key, sends while the receiver consents.
+//! The sending end of a flow on one thread: connects its streams, proves the key, sends
+//! while the receiver consents.
 //!
 //! ```text
 //!  Waiting ──► Connecting ──► Greeting ──► Flowing
@@ -7,26 +8,34 @@
 //! ```
 //!
 //! While no stream of a flow flows, only keyed probes of 42 bytes go out, five a second, and
-//! each fifth of them a handshake instead. An answer lets all streams connect at once.
+//! each fifth of them a handshake instead. An answer lets all streams connect at once. The
+//! streams of a flow are dealt out to all threads; the thread that has the first one probes.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read as _},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
 use socket2::Socket;
 
 use super::{
-    Flow, Shared,
+    around::{Around, Deal, Turn},
     bucket::Bucket,
-    key::{CONSENT_BYTES, Hello, Purpose},
-    poller::Poller,
+    key::{CONSENT_BYTES, Hello, Purpose, nonce},
+    outlet::Outlet,
+    payload::Lot,
+    poller::{Letter, Token},
     socket,
+    stage::Flow,
 };
 use crate::{
     model::{
         fleet::units::RunTime,
+        plan::carriage::Carriage,
         record::line::{Body, StreamEvent, StreamSeen, TcpFlow},
+        run::message::Role,
     },
     sys::socket::{TcpInfo, tcp_info},
 };
@@ -36,7 +45,7 @@ mod probing;
 use probing::Probing;
 
 /// Consent older than this stops a stream (the contract's figure).
-const CONSENT_US: u64 = 3_000_000;
+pub const CONSENT_US: u64 = 3_000_000;
 
 /// A connection attempt that takes longer is given up: the kernel's own second attempt
 /// comes after 1 s.
@@ -46,94 +55,97 @@ const CONNECT_US: u64 = 900_000;
 const GREETING_US: u64 = 2_000_000;
 
 /// Probes go out this often (the contract's figure).
-const PROBE_US: u64 = 200_000;
+pub const PROBE_US: u64 = 200_000;
 
 /// The same event of a stream is told at most this often.
 const TELL_AGAIN_US: u64 = 1_000_000;
 
-/// Handed to the kernel in one call at most, so that many streams share a thread fairly.
-const TURN_BYTES: u64 = 256 * 1024;
+/// Handed to the kernel in one call at most, where the streams of a thread are few.
+const TURN_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
 enum State {
     Waiting,
-    Connecting { socket: Socket, token: u64, since_us: u64 },
-    Greeting { socket: Socket, token: u64, since_us: u64 },
-    Flowing { socket: Socket, token: u64, consent_us: u64, writable: bool, info: TcpInfo },
+    Connecting { socket: Socket, since_us: u64 },
+    Greeting { socket: Socket, since_us: u64 },
+    Flowing(Box<Flowing>),
+}
+
+#[derive(Debug)]
+struct Flowing {
+    socket: Socket,
+    outlet: Outlet,
+    consent_us: u64,
+    /// Waits for its turn to send.
+    queued: bool,
+    info: TcpInfo,
 }
 
 #[derive(Debug)]
 struct Stream {
+    place: u16,
     state: State,
     nonce: [u8; 16],
     heard: Vec<u8>,
     told: Option<(StreamEvent, u64)>,
 }
 
-/// The sending end of one flow.
+/// The streams of a flow that one thread sends.
 #[derive(Debug)]
 pub struct Source {
     flow: Flow,
+    carriage: Carriage,
     /// When it is over, on the run's clock.
     pub end: RunTime,
     bucket: Option<Bucket>,
+    deal: Deal,
     streams: Vec<Stream>,
     probing: Option<Probing>,
-    turn: usize,
-    /// Bytes handed to the kernel.
-    pub sent: u64,
+    /// Streams with room that wait for the bucket, or for the permission to send.
+    held: VecDeque<u16>,
     /// Probes sent and answered since they were last told.
     pub asked: (u32, u32),
 }
 
-/// What a source needs of its carrier.
-pub struct Around<'a> {
-    /// Shared with the control plane.
-    pub shared: &'a Shared,
-    /// Its carrier's event queue.
-    pub poller: &'a mut Poller,
-    /// Own clock, microseconds.
-    pub now_us: u64,
-    /// Random bytes.
-    pub payload: &'a [u8],
-}
-
-fn nonce() -> [u8; 16] {
-    let mut nonce = [0; 16];
-    let random = ring::rand::SystemRandom::new();
-    // Without randomness no stream may start: an all-zero nonce would repeat.
-    ring::rand::SecureRandom::fill(&random, &mut nonce).expect("the kernel gives random bytes");
-    nonce
-}
-
 impl Source {
-    /// Begins a flow: all its streams connect at once.
+    /// Begins a flow: all streams of this thread connect at once.
     pub fn begin(
         flow: Flow,
-        streams: u16,
+        carriage: &Carriage,
         end: RunTime,
         rate_bps: Option<u64>,
         around: &mut Around<'_>,
     ) -> Self {
-        let bucket = rate_bps.map(|rate| Bucket::new(rate, around.now_us));
-        let streams = (0..streams)
-            .map(|_| Stream { state: State::Waiting, nonce: nonce(), heard: Vec::new(), told: None })
+        let deal = around.deal(flow.id);
+        let streams: Vec<Stream> = deal
+            .places(carriage.streams)
+            .map(|place| Stream {
+                place,
+                state: State::Waiting,
+                nonce: nonce(),
+                heard: Vec::new(),
+                told: None,
+            })
             .collect();
+        let own = rate_bps.map(|rate| rate * streams.len() as u64 / u64::from(carriage.streams));
         let mut source = Self {
-            flow: Flow { rate_bps, ..flow },
+            flow: Flow { rate_bps: own, ..flow },
+            carriage: carriage.clone(),
             end,
-            bucket,
+            bucket: own.map(|rate| Bucket::new(rate, around.now_us)),
+            deal,
             streams,
             probing: None,
-            turn: 0,
-            sent: 0,
+            held: VecDeque::new(),
             asked: (0, 0),
         };
+        source.flow.meter.part_begins();
         source.connect_all(around);
         source
     }
 
-    fn connect_all(&mut self, around: &mut Around<'_>) {
+    /// Connects every stream that waits.
+    pub fn connect_all(&mut self, around: &mut Around<'_>) {
         for index in 0..self.streams.len() {
             if matches!(self.streams[index].state, State::Waiting) {
                 self.connect(index, around);
@@ -146,39 +158,49 @@ impl Source {
             return;
         }
         let share = self.flow.rate_bps.map(|rate| rate / self.streams.len() as u64);
-        let attempt = socket::connect(&around.shared.binding, self.flow.peer, share)
-            .and_then(|socket| Ok((around.poller.watch(&socket)?, socket)));
+        let place = self.streams[index].place;
+        let options = socket::Dress {
+            pacing_bps: share,
+            congestion_control: self.carriage.congestion_control.as_deref(),
+        };
+        let attempt = socket::connect(&around.shared.binding, self.flow.peer, &options).and_then(|socket| {
+            around.poller.watch(&socket, Token::Source { flow: self.flow.id, place })?;
+            Ok(socket)
+        });
         match attempt {
-            Ok((token, socket)) => {
-                self.streams[index].state = State::Connecting { socket, token, since_us: around.now_us };
+            Ok(socket) => {
+                self.streams[index].state = State::Connecting { socket, since_us: around.now_us };
             }
             Err(error) => self.fail(index, socket::meaning(&error), around),
         }
     }
 
-    /// Whether a token is one of this flow's.
-    pub fn owns(&self, token: u64) -> bool {
-        self.probing.as_ref().is_some_and(|probing| probing.token == token)
-            || self.streams.iter().any(|stream| stream.token() == Some(token))
-    }
-
     /// Something is ready on one of its sockets.
-    pub fn ready(&mut self, token: u64, readable: bool, writable: bool, around: &mut Around<'_>) {
-        if self.probing.as_ref().is_some_and(|probing| probing.token == token) {
-            self.hear_answers(around);
-            return;
-        }
-        let Some(index) = self.streams.iter().position(|stream| stream.token() == Some(token)) else {
-            return;
-        };
-        if let State::Flowing { writable: room, .. } = &mut self.streams[index].state {
-            *room |= writable;
-        }
-        if matches!(self.streams[index].state, State::Connecting { .. }) && writable {
-            self.greet(index, around);
+    pub fn ready(&mut self, place: u16, readable: bool, writable: bool, around: &mut Around<'_>) {
+        let Some(index) = self.deal.index(place).filter(|index| *index < self.streams.len()) else { return };
+        if writable {
+            match &self.streams[index].state {
+                State::Flowing(_) => self.queue(index, around),
+                State::Connecting { .. } => self.greet(index, around),
+                State::Waiting | State::Greeting { .. } => {}
+            }
         }
         if readable && !matches!(self.streams[index].state, State::Connecting { .. } | State::Waiting) {
             self.hear(index, around);
+        }
+    }
+
+    /// Lets a stream with room have its turn.
+    fn queue(&mut self, index: usize, around: &mut Around<'_>) {
+        let stream = &mut self.streams[index];
+        let State::Flowing(flowing) = &mut stream.state else { return };
+        if std::mem::replace(&mut flowing.queued, true) {
+            return;
+        }
+        if self.bucket.is_some() {
+            self.held.push_back(stream.place);
+        } else {
+            around.turns.push_back(Turn { role: Role::Source, flow: self.flow.id, place: stream.place });
         }
     }
 
@@ -187,18 +209,17 @@ impl Source {
         let stream = &mut self.streams[index];
         stream.nonce = nonce();
         stream.heard.clear();
-        let State::Connecting { socket, token, .. } = std::mem::replace(&mut stream.state, State::Waiting)
-        else {
+        let State::Connecting { socket, .. } = std::mem::replace(&mut stream.state, State::Waiting) else {
             return;
         };
         let hello =
-            Hello { purpose: Purpose::Stream, flow: self.flow.id, stream: index as u16, nonce: stream.nonce };
+            Hello { purpose: Purpose::Stream, flow: self.flow.id, stream: stream.place, nonce: stream.nonce };
         let said = match socket.take_error() {
             Ok(None) => socket.send_with_flags(&self.flow.key.seal(&hello), libc::MSG_NOSIGNAL),
             Ok(Some(error)) | Err(error) => Err(error),
         };
         match said {
-            Ok(_) => stream.state = State::Greeting { socket, token, since_us: around.now_us },
+            Ok(_) => stream.state = State::Greeting { socket, since_us: around.now_us },
             Err(error) => self.fail(index, socket::meaning(&error), around),
         }
     }
@@ -206,7 +227,11 @@ impl Source {
     /// Reads the receiver's consents.
     fn hear(&mut self, index: usize, around: &mut Around<'_>) {
         let stream = &mut self.streams[index];
-        let (State::Greeting { socket, .. } | State::Flowing { socket, .. }) = &stream.state else { return };
+        let socket = match &stream.state {
+            State::Greeting { socket, .. } => socket,
+            State::Flowing(flowing) => &flowing.socket,
+            State::Waiting | State::Connecting { .. } => return,
+        };
         let mut ended = None;
         loop {
             let mut bytes = [0; 8 * CONSENT_BYTES];
@@ -238,23 +263,40 @@ impl Source {
     fn consented(&mut self, index: usize, around: &mut Around<'_>) {
         let stream = &mut self.streams[index];
         match std::mem::replace(&mut stream.state, State::Waiting) {
-            State::Greeting { socket, token, .. } => {
+            State::Greeting { socket, .. } => {
+                let lot = Lot::new(&self.flow.key, stream.place, self.carriage.layout);
+                let mut outlet = Outlet::new(around.payload.clone(), &self.carriage, lot);
+                if let Err(error) = outlet.prepare(&socket) {
+                    tracing::warn!(%error, layout = self.carriage.layout.name(), "this buffer layout is refused");
+                    return self.fail(index, StreamEvent::Unreachable, around);
+                }
                 let info = tcp_info(&socket).unwrap_or_default();
+                let consent_us = around.now_us;
                 stream.state =
-                    State::Flowing { socket, token, consent_us: around.now_us, writable: true, info };
+                    State::Flowing(Box::new(Flowing { socket, outlet, consent_us, queued: false, info }));
                 self.probing = None;
                 self.tell(index, StreamEvent::Flowing, around);
-                self.connect_all(around);
+                self.queue(index, around);
+                self.answered(around);
             }
-            State::Flowing { socket, token, writable, info, .. } => {
-                stream.state = State::Flowing { socket, token, consent_us: around.now_us, writable, info };
+            State::Flowing(mut flowing) => {
+                flowing.consent_us = around.now_us;
+                stream.state = State::Flowing(flowing);
             }
             other => stream.state = other,
         }
     }
 
+    /// The far end lives: all streams connect that wait, on every thread.
+    fn answered(&mut self, around: &mut Around<'_>) {
+        self.connect_all(around);
+        around.tell_others(&Letter::Answered(self.flow.id));
+    }
+
     fn fail(&mut self, index: usize, event: StreamEvent, around: &Around<'_>) {
+        let place = self.streams[index].place;
         self.streams[index].state = State::Waiting;
+        self.held.retain(|held| *held != place);
         self.tell(index, event, around);
     }
 
@@ -267,7 +309,7 @@ impl Source {
         if !again {
             stream.told = Some((what, around.now_us));
             let (flow, at) = (self.flow.id, around.shared.run_now());
-            around.shared.tell(Body::Stream(StreamSeen { flow, stream: index as u16, what, at }));
+            around.shared.tell(Body::Stream(StreamSeen { flow, stream: stream.place, what, at }));
         }
     }
 
@@ -281,19 +323,24 @@ impl Source {
                 State::Greeting { since_us, .. } if around.now_us > since_us + GREETING_US => {
                     StreamEvent::Silent
                 }
-                State::Flowing { consent_us, .. } if around.now_us > consent_us + CONSENT_US => {
+                State::Flowing(flowing) if around.now_us > flowing.consent_us + CONSENT_US => {
                     StreamEvent::Paused
                 }
                 _ => continue,
             };
             self.fail(index, over, around);
         }
-        let flows = self.streams.iter().any(|stream| matches!(stream.state, State::Flowing { .. }));
+        let flows = self.streams.iter().any(|stream| matches!(stream.state, State::Flowing(_)));
         let waiting = self.streams.iter().any(|stream| matches!(stream.state, State::Waiting));
         if flows && waiting {
             self.connect_one(around);
-        } else if !flows && waiting {
+        } else if !flows && waiting && self.deal.has_first() {
             self.probe(around);
+        }
+        if self.bucket.is_none() && around.shared.may_send(around.now_us) {
+            let flow = self.flow.id;
+            let waiting = self.held.drain(..).map(|place| Turn { role: Role::Source, flow, place });
+            around.turns.extend(waiting);
         }
     }
 
@@ -308,112 +355,108 @@ impl Source {
         }
     }
 
-    /// Sends what is allowed, a turn for each stream. `true` when there is more to send at once.
-    pub fn pump(&mut self, around: &Around<'_>) -> bool {
-        let mut more = false;
-        for _ in 0..self.streams.len() {
-            self.turn = (self.turn + 1) % self.streams.len();
-            if !around.shared.may_send(around.now_us) {
-                return false;
+    /// Sends what the bucket allows, a turn for each stream.
+    pub fn pump(&mut self, around: &mut Around<'_>) {
+        while self.bucket.is_some() && around.shared.may_send(around.now_us) {
+            let Some(bucket) = &mut self.bucket else { return };
+            let allowed = bucket.allowed(around.now_us);
+            if allowed < bucket.quantum() {
+                return;
             }
-            let allowed = match &mut self.bucket {
-                Some(bucket) => match bucket.allowed(around.now_us) {
-                    bytes if bytes >= bucket.quantum() => bytes,
-                    _ => return false,
-                },
-                None => u64::MAX,
-            };
-            let index = self.turn;
-            match self.send(index, allowed, around) {
-                Ok(0) => {}
-                Ok(bytes) => {
-                    self.sent += bytes;
-                    around.shared.note_sent(around.now_us, bytes);
-                    if let Some(bucket) = &mut self.bucket {
-                        bucket.take(bytes);
-                    }
-                    more |= self.bucket.is_none();
-                }
-                Err(error) => self.fail(index, socket::meaning(&error), around),
+            let Some(place) = self.held.pop_front() else { return };
+            let sent = self.send(place, allowed as usize, around);
+            if let Some(bucket) = &mut self.bucket {
+                bucket.take(sent as u64);
             }
         }
-        more
     }
 
-    /// One call's worth of one stream.
-    fn send(&mut self, index: usize, allowed: u64, around: &Around<'_>) -> io::Result<u64> {
-        let State::Flowing { socket, writable, .. } = &mut self.streams[index].state else { return Ok(0) };
-        if !*writable {
-            return Ok(0);
+    /// The turn of a stream without a rate. Returns the bytes sent.
+    pub fn turn(&mut self, place: u16, around: &mut Around<'_>) -> usize {
+        if !around.shared.may_send(around.now_us) {
+            self.held.push_back(place);
+            return 0;
         }
-        let length = TURN_BYTES.min(allowed) as usize;
-        let from = (self.sent as usize) % (around.payload.len() - length);
-        match socket
-            .send_with_flags(&around.payload[from..from + length], libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL)
-        {
+        self.send(place, TURN_BYTES, around)
+    }
+
+    /// One call's worth of one stream, which is queued again while there is room.
+    fn send(&mut self, place: u16, most: usize, around: &mut Around<'_>) -> usize {
+        let Some(index) = self.deal.index(place).filter(|index| *index < self.streams.len()) else {
+            return 0;
+        };
+        let State::Flowing(flowing) = &mut self.streams[index].state else { return 0 };
+        flowing.queued = false;
+        match flowing.outlet.send(&flowing.socket, most.min(TURN_BYTES)) {
             Ok(bytes) => {
-                *writable = bytes == length;
-                Ok(bytes as u64)
+                self.flow.meter.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+                around.shared.note_sent(around.now_us, bytes as u64);
+                self.queue(index, around);
+                bytes
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                *writable = false;
-                Ok(0)
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => {
+                self.fail(index, socket::meaning(&error), around);
+                0
             }
-            Err(error) => Err(error),
         }
     }
 
     /// When this flow next wants the carrier's attention, own clock, microseconds.
     ///
     /// Only what it would then act on counts: a deadline that is past and stays past would
-    /// make the carrier spin.
-    pub fn wake_us(&self, may_send: bool) -> u64 {
+    /// make the carrier spin. `ticks_us` is when deadlines are looked at next.
+    pub fn wake_us(&self, may_send: bool, ticks_us: u64) -> u64 {
         if !may_send {
             return u64::MAX;
         }
         let is = |such: fn(&State) -> bool| self.streams.iter().any(|stream| such(&stream.state));
-        let sends = is(|state| matches!(state, State::Flowing { writable: true, .. }));
-        let flows = is(|state| matches!(state, State::Flowing { .. }));
-        let waits = is(|state| matches!(state, State::Waiting));
-        let paced = self.bucket.as_ref().filter(|_| sends).map(Bucket::ready_at_us);
-        let probe = self.probing.as_ref().filter(|_| waits && !flows).map(|probing| probing.next_us);
+        let probes =
+            || is(|state| matches!(state, State::Waiting)) && !is(|state| matches!(state, State::Flowing(_)));
+        let paced = self.bucket.as_ref().filter(|_| !self.held.is_empty()).map(Bucket::ready_at_us);
+        let probe = self.probing.as_ref().filter(|_| probes()).map(|probing| probing.next_us.max(ticks_us));
         paced.unwrap_or(u64::MAX).min(probe.unwrap_or(u64::MAX))
     }
 
-    /// What its connections did since the last time.
-    pub fn tcp(&mut self) -> Option<TcpFlow> {
-        let mut flow = TcpFlow::default();
+    /// Adds what its connections did since the last time to the flow's meter.
+    pub fn ask_tcp(&mut self) {
+        let mut part = TcpFlow::default();
         let mut any = false;
         for stream in &mut self.streams {
-            let State::Flowing { socket, info: before, .. } = &mut stream.state else { continue };
-            let Ok(info) = tcp_info(socket) else { continue };
+            let State::Flowing(flowing) = &mut stream.state else { continue };
+            let Ok(info) = tcp_info(&flowing.socket) else { continue };
             any = true;
-            flow.segs += u64::from(info.data_segs_out.wrapping_sub(before.data_segs_out));
-            flow.retr += u64::from(info.total_retrans.wrapping_sub(before.total_retrans));
-            flow.rtt_us = flow.rtt_us.max(info.rtt_us);
-            flow.backoff = flow.backoff.max(info.backoff);
-            flow.rwnd_us += info.rwnd_limited_us.saturating_sub(before.rwnd_limited_us);
-            flow.sndbuf_us += info.sndbuf_limited_us.saturating_sub(before.sndbuf_limited_us);
-            flow.busy_us += info.busy_us.saturating_sub(before.busy_us);
-            *before = info;
+            let before = std::mem::replace(&mut flowing.info, info);
+            part.add(&TcpFlow {
+                segs: u64::from(info.data_segs_out.wrapping_sub(before.data_segs_out)),
+                retr: u64::from(info.total_retrans.wrapping_sub(before.total_retrans)),
+                rtt_us: info.rtt_us,
+                backoff: info.backoff,
+                rwnd_us: info.rwnd_limited_us.saturating_sub(before.rwnd_limited_us),
+                sndbuf_us: info.sndbuf_limited_us.saturating_sub(before.sndbuf_limited_us),
+                busy_us: info.busy_us.saturating_sub(before.busy_us),
+            });
         }
-        any.then_some(flow)
+        if any {
+            self.flow.meter.add_tcp(part);
+        }
     }
 
-    /// Ends the flow: what the kernel still holds is discarded.
-    pub fn end(self, shared: &Shared) {
-        shared.tell(Body::Sent { flow: self.flow.id, bytes: self.sent });
-    }
-}
-
-impl Stream {
-    fn token(&self) -> Option<u64> {
-        match &self.state {
-            State::Waiting => None,
-            State::Connecting { token, .. }
-            | State::Greeting { token, .. }
-            | State::Flowing { token, .. } => Some(*token),
+    /// Ends the flow on this thread: what the kernel still holds is discarded.
+    pub fn end(self, around: &Around<'_>) {
+        let copied = self.streams.iter().filter_map(|stream| match &stream.state {
+            State::Flowing(flowing) => flowing.outlet.copied(),
+            _ => None,
+        });
+        if let Some((done, copied)) = copied.reduce(|a, b| (a.0 + b.0, a.1 + b.1)) {
+            tracing::info!(
+                flow = self.flow.id,
+                done,
+                copied,
+                "sends by reference, and those the kernel copied"
+            );
         }
+        self.flow.meter.part_ends(self.flow.id, around.shared);
     }
 }
 

@@ -3,8 +3,9 @@
 //! Tests take turns: two of them at once would measure each other.
 
 use std::{
+    collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{LazyLock, MutexGuard},
     time::{Duration, Instant},
 };
@@ -12,14 +13,20 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    key::{HELLO_BYTES, Hello, Purpose, read_hello},
+    key::{HELLO_BYTES, Hello, Purpose, TransferKey, read_hello},
+    payload::Payload,
+    stage::{Flow, Meter, Round},
     *,
 };
 use crate::{
     model::{
-        fleet::units::SLOT_US,
-        record::line::{ReachPeer, StreamEvent},
-        run::message::SecretHex,
+        fleet::{host::HostId, units::SLOT_US},
+        plan::{
+            carriage::{BufferLayout, Carriage, ReceiveMode},
+            layout::FlowId,
+        },
+        record::line::{CorruptSeen, ReachPeer, StreamEvent, VerifiedFlow},
+        run::message::{Role, SecretHex},
     },
     worker::reach::reach,
 };
@@ -48,6 +55,12 @@ fn key(digit: &str) -> TransferKey {
     TransferKey::new(&SecretHex(digit.repeat(64))).unwrap()
 }
 
+/// The payload of all tests: what the fleet's key draws.
+fn payload() -> Arc<Payload> {
+    static PAYLOAD: LazyLock<Arc<Payload>> = LazyLock::new(|| Arc::new(Payload::new(&key("f")).unwrap()));
+    Arc::clone(&PAYLOAD)
+}
+
 fn no_caps() -> Caps {
     Caps { rate_bps: None, bytes: u64::MAX, duration_us: u64::MAX }
 }
@@ -64,10 +77,10 @@ struct End {
 
 impl End {
     fn new() -> Self {
-        Self::with_caps(no_caps())
+        Self::with(no_caps(), 1)
     }
 
-    fn with_caps(caps: Caps) -> Self {
+    fn with(caps: Caps, threads: usize) -> Self {
         let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
         let congestion_control = socket::congestion_control(addr).unwrap();
         let binding = Binding { addr, iface: "lo".to_owned(), congestion_control };
@@ -86,8 +99,9 @@ impl End {
             out,
             lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
             threads: Mutex::new(Vec::new()),
+            offers: Mutex::default(),
         });
-        let carriers = Some(Carriers::start(&shared, 1, listener, udp).unwrap());
+        let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { shared, carriers, lines, seen: Vec::new(), addr, runtime }
     }
@@ -176,6 +190,8 @@ fn events(seen: &[Body]) -> Vec<StreamEvent> {
 /// What a test varies of its one flow.
 struct Wanted {
     streams: u16,
+    layout: BufferLayout,
+    receive: ReceiveMode,
     rate_bps: Option<u64>,
     slots: u64,
     key: &'static str,
@@ -183,18 +199,20 @@ struct Wanted {
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { streams: 2, rate_bps: Some(40_000_000), slots: 10, key: "a" }
+        let (layout, receive) = Default::default();
+        Self { streams: 2, layout, receive, rate_bps: Some(40_000_000), slots: 10, key: "a" }
     }
 }
 
 impl Wanted {
     /// The stage of one end of it.
     fn stage(&self, role: Role, peer: SocketAddr) -> Stage {
-        let flow = Flow { id: FLOW, role, peer, rate_bps: self.rate_bps, key: key(self.key) };
-        let round =
-            Round { offset_us: 0, for_us: self.slots * SLOT_US, streams: self.streams, flows: vec![flow] };
+        let (rate_bps, meter) = (self.rate_bps, Arc::new(Meter::default()));
+        let flow = Flow { id: FLOW, role, peer, rate_bps, key: key(self.key), meter };
+        let carriage = Carriage { layout: self.layout, receive: self.receive, ..Carriage::tcp(self.streams) };
+        let round = Round { offset_us: 0, for_us: self.slots * SLOT_US, carriage, flows: vec![flow] };
         let peers = BTreeMap::from([(HostId(1), peer)]);
-        Stage { index: 1, fleet_key: key("f"), rounds: vec![round], peers }
+        Stage { index: 1, fleet_key: key("f"), payload: payload(), rounds: vec![round], peers }
     }
 
     /// Starts both ends on a slot's bound, at least 600 ms from now.
@@ -455,7 +473,7 @@ fn the_streams_of_a_paced_flow_share_its_rate() {
 #[test]
 fn the_owners_byte_cap_ends_the_sending() {
     let _turn = turn();
-    let mut source = End::with_caps(Caps { bytes: 1_000_000, ..no_caps() });
+    let mut source = End::with(Caps { bytes: 1_000_000, ..no_caps() }, 1);
     let mut sink = End::new();
     let wanted = Wanted::default();
     let zero = wanted.start(&source, &sink);
@@ -468,7 +486,7 @@ fn the_owners_byte_cap_ends_the_sending() {
 #[test]
 fn the_owners_longest_time_ends_the_sending() {
     let _turn = turn();
-    let mut source = End::with_caps(Caps { duration_us: 300_000, ..no_caps() });
+    let mut source = End::with(Caps { duration_us: 300_000, ..no_caps() }, 1);
     let mut sink = End::new();
     let wanted = Wanted::default();
     let zero = wanted.start(&source, &sink);
@@ -498,4 +516,80 @@ fn a_source_that_awaits_a_silent_sink_leaves_its_core_alone() {
     source.until(Duration::from_secs(8), |seen| sent(seen).is_some());
     let used = source.cpu();
     assert!(used < Duration::from_millis(500), "{used:?} of five seconds");
+}
+
+fn verified(seen: &[Body]) -> VerifiedFlow {
+    let mut all = VerifiedFlow::default();
+    for body in seen {
+        if let Body::Verified { flows } = body {
+            flows.get(&FLOW).iter().for_each(|part| all.add(part));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_layout_arrives_as_it_was_sent_on_any_number_of_threads() {
+    let _turn = turn();
+    for layout in BufferLayout::ALL {
+        let (mut source, mut sink) = (End::with(no_caps(), 2), End::with(no_caps(), 2));
+        let receive = ReceiveMode::Verify { one_in: 1 };
+        let wanted = Wanted { rate_bps: None, streams: 3, layout, receive, slots: 15, ..Wanted::default() };
+        let zero = wanted.start(&source, &sink);
+        wanted.finish(zero, &mut source, &mut sink);
+        let (sent, received) = (sent(&source.seen).unwrap(), received(&sink.seen));
+        assert!(received <= sent, "{layout:?}: {received} received of {sent}");
+        assert!(received > 10_000_000, "{layout:?}: {received}");
+        let verified = verified(&sink.seen);
+        assert!(verified.bytes > received / 4, "{layout:?}: {verified:?} of {received}");
+        assert_eq!(verified.differing_bytes, 0, "{layout:?}");
+        assert!(!sink.seen.iter().any(|body| matches!(body, Body::Corrupt(_))), "{layout:?}");
+    }
+}
+
+/// Passes one connection on and flips a bit of the byte at `position` of what its caller
+/// sends after the hello.
+fn flip(listener: &TcpListener, to: SocketAddr, position: usize) {
+    let mut from = listener.accept().unwrap().0;
+    let mut to = TcpStream::connect(to).unwrap();
+    let (mut back, mut answers) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+    std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
+    let mut hello = [0; HELLO_BYTES];
+    from.read_exact(&mut hello).unwrap();
+    to.write_all(&hello).unwrap();
+    let (mut seen, mut room) = (0, vec![0; 65_536]);
+    while let Ok(length @ 1..) = from.read(&mut room) {
+        if (seen..seen + length).contains(&position) {
+            room[position - seen] ^= 0x10;
+        }
+        seen += length;
+        if to.write_all(&room[..length]).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn one_flipped_byte_is_told_with_its_offset_and_its_flow() {
+    let _turn = turn();
+    let (mut source, mut sink) = (End::new(), End::new());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (between, to) = (listener.local_addr().unwrap(), sink.addr);
+    let wanted = Wanted { streams: 1, receive: ReceiveMode::Verify { one_in: 1 }, ..Wanted::default() };
+    let proxy = std::thread::spawn(move || flip(&listener, to, 1_234_567));
+    let zero = RunTime::of_slot(source.shared.run_now().slot() + 7);
+    sink.begin(wanted.stage(Role::Sink, source.addr), zero);
+    source.begin(wanted.stage(Role::Source, between), zero);
+    wanted.finish(zero, &mut source, &mut sink);
+    let told: Vec<&CorruptSeen> = sink
+        .seen
+        .iter()
+        .filter_map(|body| if let Body::Corrupt(seen) = body { Some(seen) } else { None })
+        .collect();
+    let [corrupt] = told[..] else { panic!("{told:?}") };
+    assert_eq!((corrupt.flow, corrupt.stream, corrupt.offset, corrupt.bytes), (FLOW, 0, 1_234_567, 1));
+    assert_eq!(corrupt.sent ^ corrupt.received, 0x10);
+    assert_eq!(verified(&sink.seen).differing_bytes, 1);
+    drop((source, sink));
+    proxy.join().unwrap();
 }

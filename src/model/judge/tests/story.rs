@@ -9,7 +9,8 @@ use crate::model::{
     },
     judge::live::Live,
     plan::{
-        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        carriage::Carriage,
+        dose::{Dose, Pattern, Rate, Ways},
         layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage, StageKind},
         scenario::Scenario,
     },
@@ -330,14 +331,7 @@ impl Story {
 }
 
 fn dose(pattern: Pattern, ways: Ways) -> Dose {
-    Dose {
-        pattern,
-        ways,
-        rate: Rate::Unpaced,
-        streams: 1,
-        layout: BufferLayout::default(),
-        receive: ReceiveMode::default(),
-    }
+    Dose { pattern, ways, rate: Rate::Unpaced, carriage: Carriage::tcp(1) }
 }
 
 fn instance(host: usize) -> u16 {

@@ -146,6 +146,34 @@ impl<'t> Reader<'t> {
         sound
     }
 
+    /// A list of whole numbers, each within bounds.
+    pub fn counts(
+        &mut self,
+        table: &DeTable<'_>,
+        within: &str,
+        key: &str,
+        bounds: Range<u16>,
+    ) -> Option<Vec<u16>> {
+        let (value, line, path) = self.value(table, within, key)?;
+        let numbers: Option<Vec<i64>> = value.as_array().and_then(|array| {
+            let number = |item: &DeValue<'_>| {
+                let integer = item.as_integer()?;
+                i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+            };
+            array.iter().map(|item| number(item.get_ref())).collect()
+        });
+        let Some(numbers) = numbers else {
+            self.wrong_type(line, &path, value, "a list of whole numbers", &format!("{key} = [64, 1514]"));
+            return None;
+        };
+        let sound = |number: i64| u16::try_from(number).ok().filter(|number| bounds.contains(number));
+        if let Some(bad) = numbers.iter().find(|number| sound(**number).is_none()) {
+            let help = format!("use {} to {}", bounds.start, bounds.end - 1);
+            self.fault(line, &path, format!("{bad} is out of bounds"), help);
+        }
+        numbers.into_iter().map(sound).collect()
+    }
+
     /// A length of time in whole slots of 100 ms within bounds, in microseconds.
     pub fn length_us(
         &mut self,

@@ -5,18 +5,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use toml::de::DeTable;
 
-use super::{NAME_MAX, reader::Reader};
+use super::{NAME_MAX, carriage, reader::Reader};
 use crate::model::{
     fleet::units::BitRate,
     plan::{
-        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        carriage::{BufferLayout, Transport},
+        dose::{Dose, Pattern, Rate, Ways},
         scenario::Stage,
     },
 };
-
-/// Streams of a flow unless the file says otherwise: two, so that one lost window of one
-/// stream is not the whole flow's silence.
-const STREAMS: u16 = 2;
 
 /// A round this short still has four slots behind slow start.
 const FOR_MIN: Duration = Duration::from_millis(600);
@@ -40,8 +37,8 @@ const STEPS_MAX: usize = 50;
 /// Names of the stages that every run begins with.
 const OWN_STAGES: &[&str] = &["reach", "calibrate"];
 
-const KEYS: &[&str] =
-    &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "streams", "rate", "steps"];
+/// The keys of a stage that say what is run when; how its bytes go is `carriage`'s.
+const KEYS: &[&str] = &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "rate", "steps"];
 
 /// The shape of a scenario file, for its JSON Schema.
 #[derive(JsonSchema)]
@@ -78,9 +75,27 @@ struct StageFile {
     gap: Option<String>,
     /// How often the whole pattern is run, once unless given.
     repeat: Option<u16>,
-    /// TCP connections a flow, 2 unless given.
+    /// What carries the bytes, tcp unless given.
+    transport: Option<Transport>,
+    /// Connections of a flow, 2 unless given.
     streams: Option<u16>,
-    /// The rate of each flow: "50 %" of what its ends can carry, or "20 Mb/s"; absent: as fast as it goes.
+    /// How senders hand over their bytes, write unless given.
+    layout: Option<BufferLayout>,
+    /// How receivers take them: "discard" unless given, or "read".
+    receive: Option<String>,
+    /// The share of blocks that receivers compare with what was sent: "all", or for example "1/64".
+    verify: Option<String>,
+    /// Datagrams leave as single frames of each of these sizes in turn, bytes with the Ethernet header.
+    #[schemars(length(min = 1, max = 20))]
+    frame_sizes: Option<Vec<u16>>,
+    /// Each flow makes so many new connections a second.
+    connections_per_s: Option<u16>,
+    /// TCP's congestion control, otherwise cubic where the host permits it, else reno.
+    congestion_control: Option<String>,
+    /// The size of the file that scp and file move, "1 GiB" unless given.
+    file: Option<String>,
+    /// The rate of each flow: "50 %" of what its ends can carry, "20 Mb/s", or "20 kpps" of
+    /// single frames; absent: as fast as it goes.
     rate: Option<String>,
     /// A ramp: the whole pattern once for each of these rates.
     #[schemars(length(min = 1, max = 50))]
@@ -109,11 +124,12 @@ enum WaysName {
 
 /// Reads a stage; `None` where a fault keeps it from being one.
 pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Stage> {
-    reader.only_keys(table, "stage", KEYS);
+    reader.only_keys(table, "stage", &[KEYS, carriage::KEYS].concat());
     let pattern = pattern(reader, table, line);
     let ways = ways(reader, table);
     let steps = rates(reader, table, line);
-    let streams = reader.count(table, "stage", "streams", 1..1001, STREAMS);
+    let carriages = carriage::read(reader, table);
+    check_packet_rate(reader, table, steps.as_deref(), line);
     let repeat = reader.count(table, "stage", "repeat", 1..1001, 1);
     if table.get("for").is_none() {
         reader.fault(line, "stage.for", "is missing".to_owned(), "add for = \"10s\"".to_owned());
@@ -127,18 +143,13 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option
     if let Some((name, line)) = &name {
         check_name(reader, name, *line);
     }
-    let (pattern, ways, streams) = (pattern?, ways?, streams?);
-    let dose = |rate| Dose {
-        pattern,
-        ways,
-        rate,
-        streams,
-        layout: BufferLayout::default(),
-        receive: ReceiveMode::default(),
-    };
+    let (pattern, ways, rates) = (pattern?, ways?, steps?);
+    let steps = carriages?.into_iter().flat_map(|carriage| {
+        rates.iter().map(move |rate| Dose { pattern, ways, rate: *rate, carriage: carriage.clone() })
+    });
     Some(Stage {
         name: name.map_or_else(|| pattern.name().to_owned(), |(name, _)| name),
-        steps: steps?.into_iter().map(dose).collect(),
+        steps: steps.collect(),
         for_us: for_us?,
         repeat: repeat?,
         gap_us: gap_us?,
@@ -238,12 +249,39 @@ fn rates(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Ve
     parsed.into_iter().collect()
 }
 
+/// Frames a second have a meaning only where frames leave one by one.
+fn check_packet_rate(reader: &mut Reader<'_>, table: &DeTable<'_>, rates: Option<&[Rate]>, line: usize) {
+    let counts_frames = rates.is_some_and(|rates| rates.iter().any(|rate| matches!(rate, Rate::Pps(_))));
+    if counts_frames && table.get("frame_sizes").is_none() {
+        let wrong = "in frames a second goes with frame_sizes and there are none".to_owned();
+        let help = "add transport = \"udp\" and for example frame_sizes = [64]".to_owned();
+        reader.fault(line, "stage.rate", wrong, help);
+    }
+}
+
+/// `20 kpps`: frames a second.
+fn packet_rate(text: &str) -> Option<u32> {
+    let (number, factor) = if let Some(number) = text.strip_suffix("Mpps") {
+        (number, 1e6)
+    } else if let Some(number) = text.strip_suffix("kpps") {
+        (number, 1e3)
+    } else {
+        (text.strip_suffix("pps")?, 1.0)
+    };
+    let pps = number.trim().parse::<f64>().ok()? * factor;
+    (1.0..=4e9).contains(&pps).then_some(pps as u32)
+}
+
 fn rate(reader: &mut Reader<'_>, key: &str, text: &str, line: usize, ramp: bool) -> Option<Rate> {
+    if let Some(pps) = packet_rate(text.trim()) {
+        return Some(Rate::Pps(pps));
+    }
     let Some(percent) = text.trim().strip_suffix('%') else {
         return match text.parse::<BitRate>() {
             Ok(rate) => Some(Rate::Bps(rate)),
             Err(error) => {
-                let help = "write a rate such as \"20 Mb/s\" or a share such as \"50 %\"".to_owned();
+                let help =
+                    "write a rate such as \"20 Mb/s\", \"20 kpps\" or a share such as \"50 %\"".to_owned();
                 reader.fault(line, key, error.to_string(), help);
                 None
             }

@@ -68,7 +68,7 @@ fn a_count_is_read_in_the_base_it_is_written_in() {
     let streams = |written: &str| {
         let text =
             format!("name = \"x\"\n[[stage]]\npattern = \"storm\"\nfor = \"1s\"\nstreams = {written}\n");
-        read("x.toml", &text).map(|scenario| scenario.stages[0].steps[0].streams).ok()
+        read("x.toml", &text).map(|scenario| scenario.stages[0].steps[0].carriage.streams).ok()
     };
     assert_eq!(
         ["16", "0x10", "0b1_0000", "0o20", "1_000"].map(streams),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::plan::{
-    dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+    carriage::Carriage,
+    dose::{Dose, Pattern, Rate, Ways},
     layout::PlannedRound,
 };
 use proptest::prelude::*;
@@ -14,9 +15,7 @@ fn plan(kinds: &[StageKind]) -> Plan {
         pattern: Pattern::Storm,
         ways: Ways::BothWays,
         rate: Rate::Unpaced,
-        streams: 1,
-        layout: BufferLayout::Write,
-        receive: ReceiveMode::Discard,
+        carriage: Carriage::tcp(1),
     };
     let stage = |(index, kind): (u16, &StageKind)| PlannedStage {
         index,

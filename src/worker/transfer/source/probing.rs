@@ -4,10 +4,12 @@ use std::{io, net::UdpSocket};
 
 use super::{
     super::{
-        key::{HELLO_BYTES, Hello, Purpose, read_hello},
+        around::Around,
+        key::{HELLO_BYTES, Hello, Purpose, nonce, read_hello},
+        poller::Token,
         socket,
     },
-    Around, PROBE_US, Source, State, nonce,
+    PROBE_US, Source, State,
 };
 
 /// Each so-manieth probe is a handshake.
@@ -16,8 +18,7 @@ const HANDSHAKE_EVERY: u32 = 5;
 /// The socket of a flow that probes.
 #[derive(Debug)]
 pub(super) struct Probing {
-    pub(super) udp: UdpSocket,
-    pub(super) token: u64,
+    udp: UdpSocket,
     pub(super) next_us: u64,
     count: u32,
 }
@@ -27,7 +28,8 @@ impl Source {
         if self.probing.is_none() {
             let opened = socket::datagrams(&around.shared.binding, 0).and_then(|udp| {
                 udp.connect(self.flow.peer)?;
-                Ok(Probing { token: around.poller.watch(&udp)?, udp, next_us: around.now_us, count: 0 })
+                around.poller.watch(&udp, Token::Probe { flow: self.flow.id })?;
+                Ok(Probing { udp, next_us: around.now_us, count: 0 })
             });
             match opened {
                 Ok(probing) => self.probing = Some(probing),
@@ -54,7 +56,8 @@ impl Source {
         }
     }
 
-    pub(super) fn hear_answers(&mut self, around: &mut Around<'_>) {
+    /// Something is ready on the socket of its probes.
+    pub fn hear_answers(&mut self, around: &mut Around<'_>) {
         let mut answered = false;
         let mut refused = None;
         while let Some(probing) = &self.probing {
@@ -80,7 +83,7 @@ impl Source {
             self.tell(0, event, around);
         }
         if answered {
-            self.connect_all(around);
+            self.answered(around);
         }
     }
 }

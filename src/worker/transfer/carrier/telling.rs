@@ -1,0 +1,82 @@
+//! What a carrier tells the record: slots as they close, the rest once a second.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use super::Carrier;
+use crate::model::{
+    plan::layout::FlowId,
+    record::line::{Body, Samples, TcpSeen},
+};
+
+/// How often connections are asked for their state, and what was compared is told.
+const TELL_EVERY_US: u64 = 1_000_000;
+
+impl Carrier {
+    pub(super) fn cut_slots(&mut self, now_us: u64) {
+        // Before the run's time is known there is no grid to cut on.
+        if !self.shared.synced.load(Ordering::Relaxed) {
+            return;
+        }
+        let run_now = self.shared.run_now();
+        if self.slots.is_due(run_now) {
+            self.with(now_us, |_, sinks, around| {
+                for sink in sinks.values_mut() {
+                    sink.sweep(around);
+                }
+            });
+        }
+        if let Some(late) = self.slots.advance(run_now) {
+            self.shared.note_lateness(late);
+            let mut lines = self.slots.due();
+            self.add_probes(&mut lines);
+            for line in lines {
+                self.shared.tell(Body::Samples(line));
+            }
+        }
+    }
+
+    /// Counts of probes go out with the counts of bytes, or alone where there are none.
+    fn add_probes(&mut self, lines: &mut Vec<Samples>) {
+        let asked: BTreeMap<FlowId, (u32, u32)> = self
+            .sources
+            .iter_mut()
+            .filter(|(_, source)| source.asked != (0, 0))
+            .map(|(flow, source)| (*flow, std::mem::take(&mut source.asked)))
+            .collect();
+        let heard = std::mem::take(&mut self.heard);
+        if asked.is_empty() && heard.is_empty() {
+            return;
+        }
+        match lines.first_mut() {
+            Some(line) => (line.asked, line.heard) = (asked, heard),
+            None => {
+                lines.push(Samples { s: self.shared.run_now().slot(), asked, heard, ..Samples::default() });
+            }
+        }
+    }
+
+    pub(super) fn tell_each_second(&mut self, now_us: u64) {
+        if now_us < self.told_us + TELL_EVERY_US {
+            return;
+        }
+        self.told_us = now_us;
+        let stage = self.stage.clone();
+        let speaks = |flow: &FlowId| self.place.deal(*flow).has_first();
+        for source in self.sources.values_mut() {
+            source.ask_tcp();
+        }
+        let meters = stage.iter().flat_map(|stage| &stage.rounds).flat_map(|round| &round.flows);
+        let meters: Vec<_> =
+            meters.filter(|flow| speaks(&flow.id)).map(|flow| (flow.id, &flow.meter)).collect();
+        let flows: BTreeMap<_, _> =
+            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_tcp()?))).collect();
+        if !flows.is_empty() {
+            self.shared.tell(Body::Tcp(TcpSeen { flows }));
+        }
+        let flows: BTreeMap<_, _> =
+            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_verified()?))).collect();
+        if !flows.is_empty() {
+            self.shared.tell(Body::Verified { flows });
+        }
+    }
+}

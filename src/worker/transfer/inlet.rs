@@ -1,0 +1,134 @@
+//! How a stream's bytes are taken from the kernel: counted, read, or read and compared.
+
+use std::{io, mem::MaybeUninit, sync::Arc, time::Instant};
+
+use socket2::Socket;
+
+use super::payload::{Lot, Payload};
+use crate::model::{
+    plan::carriage::{Carriage, ReceiveMode},
+    record::line::VerifiedFlow,
+};
+
+/// Counted in one call at most.
+const DISCARD_BYTES: usize = 1024 * 1024;
+
+/// Read in one call at most: what was just copied is compared while it is in the cache.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Room that a thread needs for what it receives.
+pub const SCRATCH_BYTES: usize = if DISCARD_BYTES > READ_BYTES { DISCARD_BYTES } else { READ_BYTES };
+
+/// Where received bytes first differ from what was sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Difference {
+    /// Bytes of the stream before it.
+    pub position: u64,
+    /// Bytes that differ in what was compared at once.
+    pub bytes: u64,
+    /// What was sent, the first differing byte.
+    pub sent: u8,
+    /// What arrived.
+    pub received: u8,
+}
+
+/// What one call brought.
+#[derive(Debug, Default)]
+pub struct Received {
+    /// Bytes; 0 at the stream's end.
+    pub bytes: usize,
+    /// What was compared of them.
+    pub verified: VerifiedFlow,
+    /// Where they differ.
+    pub differs: Option<Difference>,
+}
+
+/// The receiving end of one stream.
+#[derive(Debug)]
+pub struct Inlet {
+    payload: Arc<Payload>,
+    lot: Lot,
+    mode: ReceiveMode,
+    position: u64,
+}
+
+impl Inlet {
+    /// From the stream's first byte on.
+    pub fn new(payload: Arc<Payload>, carriage: &Carriage, lot: Lot) -> Self {
+        Self { payload, lot, mode: carriage.receive, position: 0 }
+    }
+
+    /// Takes what there is, one call's worth.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says; `WouldBlock` where there is nothing.
+    pub fn receive(&mut self, socket: &Socket, scratch: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
+        let received = match self.mode {
+            ReceiveMode::Discard => discard(socket, &mut scratch[..DISCARD_BYTES])?,
+            ReceiveMode::Read => read(socket, &mut scratch[..READ_BYTES])?,
+            ReceiveMode::Verify { one_in } => self.verify(socket, scratch, one_in)?,
+        };
+        self.position += received.bytes as u64;
+        Ok(received)
+    }
+
+    fn verify(&self, socket: &Socket, scratch: &mut [MaybeUninit<u8>], one_in: u16) -> io::Result<Received> {
+        let sampled = |block| self.lot.is_sampled(block, one_in);
+        let block = self.lot.block(self.position);
+        let compares = sampled(block);
+        let same = (block..).take_while(|next| sampled(*next) == compares);
+        let most = if compares { READ_BYTES } else { DISCARD_BYTES };
+        let blocks = same.take(most / self.lot.block_bytes() + 1).count() as u64;
+        let length = (((block + blocks) * self.lot.block_bytes() as u64 - self.position) as usize).min(most);
+        if !compares {
+            return discard(socket, &mut scratch[..length]);
+        }
+        let mut received = read(socket, &mut scratch[..length])?;
+        // SAFETY: the kernel has written so many bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(scratch.as_ptr().cast::<u8>(), received.bytes) };
+        let began = Instant::now();
+        received.differs = self.compare(bytes);
+        received.verified = VerifiedFlow {
+            bytes: received.bytes as u64,
+            differing_bytes: received.differs.map_or(0, |differs| differs.bytes),
+            compare_ns: began.elapsed().as_nanos() as u64,
+        };
+        Ok(received)
+    }
+
+    /// Compares bytes that begin at the present position.
+    fn compare(&self, bytes: &[u8]) -> Option<Difference> {
+        let mut found: Option<Difference> = None;
+        let mut at = 0;
+        while at < bytes.len() {
+            let position = self.position + at as u64;
+            let known = self.payload.at(self.lot, position);
+            let length = known.len().min(bytes.len() - at);
+            let (sent, received) = (&known[..length], &bytes[at..at + length]);
+            if sent != received {
+                let differing: Vec<usize> = (0..length).filter(|i| sent[*i] != received[*i]).collect();
+                let first = differing[0];
+                let difference = found.get_or_insert(Difference {
+                    position: position + first as u64,
+                    bytes: 0,
+                    sent: sent[first],
+                    received: received[first],
+                });
+                difference.bytes += differing.len() as u64;
+            }
+            at += length;
+        }
+        found
+    }
+}
+
+fn discard(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
+    let bytes = socket.recv_with_flags(room, libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
+    Ok(Received { bytes, ..Received::default() })
+}
+
+fn read(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
+    let bytes = socket.recv_with_flags(room, libc::MSG_DONTWAIT)?;
+    Ok(Received { bytes, ..Received::default() })
+}
