@@ -189,8 +189,17 @@ impl Parts {
         let failed = |what: &str, error: &dyn std::fmt::Display| Ending::Failed(format!("{what}: {error}"));
         let congestion_control = transfer::socket::congestion_control(card.addr)
             .map_err(|error| failed("cannot choose a congestion control", &error))?;
-        let binding = Binding { addr: card.addr, iface: card.iface.clone(), congestion_control };
+        let link = LinkReader::new(card.index).and_then(|reader| reader.read());
+        let link = link.map_err(|error| failed("cannot ask for the interface's MTU", &error))?;
+        let mut binding = Binding {
+            addr: card.addr,
+            iface: card.iface.clone(),
+            mtu: link.mtu,
+            port: 0,
+            congestion_control,
+        };
         let (listener, udp, data_addr) = listen(&binding, args.data_ports)?;
+        binding.port = data_addr.port();
         let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
         let lateness = Histogram::new_with_bounds(1, LATENESS_MAX_US, 2)
             .map_err(|error| failed("cannot make a histogram", &error))?;

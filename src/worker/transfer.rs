@@ -25,6 +25,9 @@ use crate::{
 pub mod around;
 pub mod bucket;
 pub mod carrier;
+pub mod connects;
+pub mod datagram;
+pub mod ends;
 pub mod hosted;
 pub mod inlet;
 pub mod key;
@@ -57,6 +60,10 @@ pub struct Binding {
     pub addr: IpAddr,
     /// Its interface.
     pub iface: String,
+    /// The largest packet that the interface carries, bytes.
+    pub mtu: u32,
+    /// The port of both its listener and its datagrams.
+    pub port: u16,
     /// The congestion control that this kernel permits.
     pub congestion_control: String,
 }

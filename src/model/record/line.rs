@@ -100,6 +100,21 @@ pub enum Body {
     Stream(StreamSeen),
     /// The state of a source's connections, once a second.
     Tcp(TcpSeen),
+    /// What became of datagrams, once a second: by their receivers.
+    Datagrams {
+        /// By flow.
+        flows: BTreeMap<FlowId, DatagramFlow>,
+    },
+    /// Datagrams that sources handed to their kernel, once a second.
+    DatagramsSent {
+        /// By flow.
+        flows: BTreeMap<FlowId, DatagramsSent>,
+    },
+    /// What became of new connections, once a second.
+    Connects {
+        /// By flow.
+        flows: BTreeMap<FlowId, ConnectsFlow>,
+    },
     /// What receivers compared, once a second.
     Verified {
         /// By flow.
@@ -320,6 +335,75 @@ impl TcpFlow {
         self.sndbuf_us += other.sndbuf_us;
         self.busy_us += other.busy_us;
     }
+}
+
+/// What arrived of a flow's datagrams since the line before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DatagramFlow {
+    /// Datagrams with a number that had not come before.
+    pub received: u64,
+    /// Numbers newly missing below the highest that came; less than zero where late ones
+    /// filled more gaps than opened.
+    pub missing: i64,
+    /// Numbers that came after a higher one.
+    pub reordered: u64,
+    /// Numbers that came again.
+    pub duplicates: u64,
+    /// The longest row of numbers that never came, so far.
+    pub longest_gap: u64,
+    /// How much the way's delay varied, microseconds (RFC 3550, 6.4.1), the streams' largest.
+    pub jitter_us: u32,
+    /// Datagrams that the receiver's own kernel dropped for want of room in the socket.
+    pub socket_drops: u64,
+}
+
+impl DatagramFlow {
+    /// Adds what arrived on another stream of the same flow.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.missing += other.missing;
+        self.reordered += other.reordered;
+        self.duplicates += other.duplicates;
+        self.longest_gap = self.longest_gap.max(other.longest_gap);
+        self.jitter_us = self.jitter_us.max(other.jitter_us);
+        self.socket_drops += other.socket_drops;
+    }
+}
+
+/// What a source handed over of a flow's datagrams since the line before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct DatagramsSent {
+    /// Datagrams that its kernel took.
+    pub sent: u64,
+    /// Datagrams that its own kernel refused or dropped: never the network's loss.
+    pub refused: u64,
+}
+
+impl DatagramsSent {
+    /// Adds what was sent on another stream of the same flow.
+    pub fn add(&mut self, other: &Self) {
+        self.sent += other.sent;
+        self.refused += other.refused;
+    }
+}
+
+/// What became of a flow's new connections since the line before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ConnectsFlow {
+    /// Attempts begun.
+    pub tried: u64,
+    /// Handshake, hello and consent were exchanged.
+    pub done: u64,
+    /// The far kernel or process turned them away.
+    pub refused: u64,
+    /// No answer within 2.5 s.
+    pub timed_out: u64,
+    /// The own kernel had no way.
+    pub unreachable: u64,
+    /// Not begun: too many were under way.
+    pub held: u64,
+    /// What the done ones took, microseconds: median, 99th percentile, longest.
+    pub took_us: Option<[u64; 3]>,
 }
 
 /// What a receiver compared of a flow.

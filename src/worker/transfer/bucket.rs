@@ -14,20 +14,32 @@ pub struct Bucket {
     /// In millionths of a byte, so that no rate is rounded away.
     tokens: u64,
     filled_at_us: u64,
+    /// Bytes from which on sending is worth a system call, and the most that is saved up.
+    quantum: u64,
+    full: u64,
 }
 
 impl Bucket {
     /// Empty, from `now_us` on.
     pub fn new(rate_bps: u64, now_us: u64) -> Self {
-        Self { bytes_per_s: (rate_bps / 8).max(1), tokens: 0, filled_at_us: now_us }
+        Self::of_units(rate_bps, now_us, 1, QUANTUM_US)
+    }
+
+    /// Of bytes that go in units which cannot be divided, each `quantum_us` where the rate
+    /// gives more than one in that time.
+    pub fn of_units(rate_bps: u64, now_us: u64, unit_bytes: u64, quantum_us: u64) -> Self {
+        let bytes_per_s = (rate_bps / 8).max(1);
+        let quantum = (bytes_per_s * quantum_us / 1_000_000).max(unit_bytes);
+        let full = (bytes_per_s * BURST_US / 1_000_000).max(quantum);
+        Self { bytes_per_s, tokens: 0, filled_at_us: now_us, quantum, full }
     }
 
     /// Bytes that may be sent now.
     pub fn allowed(&mut self, now_us: u64) -> u64 {
-        let elapsed = now_us.saturating_sub(self.filled_at_us).min(BURST_US);
+        let elapsed = u128::from(now_us.saturating_sub(self.filled_at_us));
         self.filled_at_us = now_us.max(self.filled_at_us);
-        let full = self.bytes_per_s * BURST_US;
-        self.tokens = (self.tokens + elapsed * self.bytes_per_s).min(full);
+        let earned = (elapsed * u128::from(self.bytes_per_s)).min(u128::from(self.full * 1_000_000));
+        self.tokens = (self.tokens + earned as u64).min(self.full * 1_000_000);
         self.tokens / 1_000_000
     }
 
@@ -38,13 +50,13 @@ impl Bucket {
 
     /// When the next quantum is there, microseconds.
     pub fn ready_at_us(&self) -> u64 {
-        let missing = (self.bytes_per_s * QUANTUM_US).saturating_sub(self.tokens);
+        let missing = (self.quantum * 1_000_000).saturating_sub(self.tokens);
         self.filled_at_us + missing.div_ceil(self.bytes_per_s)
     }
 
     /// Bytes from which on sending is worth a system call.
-    pub fn quantum(&self) -> u64 {
-        (self.bytes_per_s * QUANTUM_US / 1_000_000).max(1)
+    pub const fn quantum(&self) -> u64 {
+        self.quantum
     }
 }
 

@@ -19,11 +19,11 @@ use socket2::Socket;
 use super::{
     Command, Shared,
     around::{Around, Place, Turn},
+    ends::{Sink, Source},
     inlet::SCRATCH_BYTES,
     poller::{Letter, Poller, Ready, Token},
-    sink::Sink,
     slots::Slots,
-    source::{Source, TICK},
+    source::TICK,
     stage::Stage,
 };
 use crate::{
@@ -237,7 +237,7 @@ impl Carrier {
                 source.pump(around);
             }
             for sink in sinks.values_mut() {
-                sink.consent(now_us);
+                sink.consent(around);
             }
         });
     }
@@ -255,6 +255,7 @@ impl Carrier {
     fn letter(&mut self, letter: Letter, now_us: u64) {
         match letter {
             Letter::Stream(socket, hello) => self.take_stream(socket, hello, now_us),
+            Letter::Datagrams(from, hello) => self.take_datagrams(from, hello, now_us),
             Letter::Answered(flow) => {
                 self.with(now_us, |sources, _, around| {
                     if let Some(source) = sources.get_mut(&flow) {
@@ -288,7 +289,7 @@ impl Carrier {
         match event.token {
             Token::Mailbox => {}
             Token::Listener => self.answer_callers(now_us),
-            Token::Datagrams => self.answer_probes(),
+            Token::Datagrams => self.answer_datagrams(now_us),
             Token::Caller { number } => self.greet(number, now_us),
             Token::Sink { flow, place } => {
                 self.with(now_us, |_, sinks, around| {

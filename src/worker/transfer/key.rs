@@ -17,6 +17,9 @@ pub const CONSENT_BYTES: usize = 24;
 /// The longest offer: a port, a fingerprint, a host key.
 pub const OFFER_MAX_BYTES: usize = 4096;
 
+/// Length of a report, in bytes.
+pub const REPORT_BYTES: usize = 60;
+
 /// Length of a shortened code: 128 bits, forged once in 2^128 tries.
 const MAC_BYTES: usize = 16;
 
@@ -45,6 +48,19 @@ impl Purpose {
             Self::Ask => 4,
         }
     }
+}
+
+/// What a receiver of datagrams tells their source.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Report {
+    /// From 0; an older one counts for nothing.
+    pub counter: u64,
+    /// One more than the highest number that arrived.
+    pub next: u64,
+    /// Datagrams that arrived.
+    pub received: u64,
+    /// Bytes, by [`super::datagram::Shape::charge_bytes`], that may be under way unreported.
+    pub window_bytes: u64,
 }
 
 /// A transfer's secret, ready for use.
@@ -134,6 +150,31 @@ impl TransferKey {
         sound.then(|| String::from_utf8(text.to_vec()).ok())?
     }
 
+    /// A report to the stream of datagrams that said hello with `nonce`; it is a consent too.
+    pub fn report(&self, nonce: &[u8; 16], report: &Report) -> [u8; REPORT_BYTES] {
+        let mut out = [0; REPORT_BYTES];
+        out[..4].copy_from_slice(b"NB\x01r");
+        let numbers = [report.counter, report.next, report.received, report.window_bytes];
+        for (place, number) in out[4..].chunks_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_be_bytes());
+        }
+        let tag = hmac::sign(&self.0, &[&nonce[..], &out[..36]].concat());
+        out[44..].copy_from_slice(&tag.as_ref()[..MAC_BYTES]);
+        out
+    }
+
+    /// A report to that stream; `None` where it is none.
+    pub fn reports(&self, nonce: &[u8; 16], bytes: &[u8; REPORT_BYTES]) -> Option<Report> {
+        let number = |at: usize| bytes[at..at + 8].iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let proven = self.matches(&[&nonce[..], &bytes[..36]].concat(), &bytes[44..]);
+        (proven && bytes[..4] == *b"NB\x01r").then(|| Report {
+            counter: number(4),
+            next: number(12),
+            received: number(20),
+            window_bytes: number(28),
+        })
+    }
+
     /// 32 bytes that only holders of this key can draw, another draw for each purpose.
     pub fn seed(&self, purpose: &str) -> [u8; 32] {
         let mut seed = [0; 32];
@@ -219,6 +260,20 @@ mod tests {
         assert_eq!(key('a').consents(&[1; 16], &consent), Some(5));
         assert_eq!(key('a').consents(&[2; 16], &consent), None);
         assert_eq!(key('b').consents(&[1; 16], &consent), None);
+    }
+
+    #[test]
+    fn a_report_holds_for_one_stream_and_any_changed_byte_voids_it() {
+        let report = Report { counter: 3, next: 1 << 40, received: 17, window_bytes: 4_000_000 };
+        let sealed = key('a').report(&[1; 16], &report);
+        assert_eq!(key('a').reports(&[1; 16], &sealed), Some(report));
+        assert_eq!(key('a').reports(&[2; 16], &sealed), None);
+        assert_eq!(key('b').reports(&[1; 16], &sealed), None);
+        for at in (0..36).chain(44..REPORT_BYTES) {
+            let mut forged = sealed;
+            forged[at] ^= 1;
+            assert_eq!(key('a').reports(&[1; 16], &forged), None, "byte {at}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     io,
     mem::MaybeUninit,
+    net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     sync::{Mutex, PoisonError},
 };
@@ -169,6 +170,8 @@ pub enum Letter {
     Command(Command),
     /// From the listening carrier: a stream of a flow that is yours.
     Stream(socket2::Socket, Hello),
+    /// From the listening carrier: datagrams of a flow that is yours will come from there.
+    Datagrams(SocketAddr, Hello),
     /// From the carrier that probes: the far end of a flow lives.
     Answered(FlowId),
 }

@@ -15,7 +15,7 @@ use socket2::Socket;
 use super::{
     around::{Around, Turn},
     inlet::{Difference, Inlet},
-    key::Hello,
+    key::{HELLO_BYTES, Hello},
     payload::Lot,
     poller::Token,
     socket,
@@ -89,6 +89,9 @@ impl Sink {
     /// If the kernel does not let it be watched.
     pub fn accept(&mut self, socket: Socket, hello: Hello, around: &mut Around<'_>) -> io::Result<()> {
         let (flow, place) = (self.flow.id, hello.stream);
+        if self.carriage.connections_per_s.is_some() {
+            return self.consent_once(&socket, &hello);
+        }
         if place >= self.carriage.streams {
             return Err(io::Error::other(format!(
                 "stream {place} of {} was never planned",
@@ -105,6 +108,15 @@ impl Sink {
         self.streams.insert(place, Stream { socket, hello, inlet, counter: 0, queued: false });
         self.next_consent_us = around.now_us;
         self.ready(place, around);
+        Ok(())
+    }
+
+    /// A new connection is consented to and let go: it counts for its hello's bytes.
+    fn consent_once(&self, socket: &Socket, hello: &Hello) -> io::Result<()> {
+        self.flow.meter.received.fetch_add(HELLO_BYTES as u64, Ordering::Relaxed);
+        // Closing must not discard the answer; the source closes first, by a reset.
+        socket.set_linger(None)?;
+        socket.send(&self.flow.key.consent(&hello.nonce, 0))?;
         Ok(())
     }
 

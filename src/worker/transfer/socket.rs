@@ -86,6 +86,11 @@ pub fn datagrams(binding: &Binding, port: u16) -> io::Result<UdpSocket> {
         Some(Protocol::UDP),
     )?;
     socket.set_nonblocking(true)?;
+    if port != 0 {
+        // Streams of datagrams get sockets of their own on the worker's one open port; the
+        // port itself is held by the listener of the same number.
+        socket.set_reuse_port(true)?;
+    }
     bind(&socket, binding, port)?;
     Ok(socket.into())
 }

@@ -13,7 +13,7 @@ use super::{Shared, key::TransferKey, payload::Payload};
 use crate::model::{
     fleet::host::HostId,
     plan::{carriage::Carriage, layout::FlowId},
-    record::line::{Body, TcpFlow, VerifiedFlow},
+    record::line::{Body, ConnectsFlow, DatagramFlow, DatagramsSent, TcpFlow, VerifiedFlow},
     run::message::Role,
 };
 
@@ -81,6 +81,9 @@ pub struct Meter {
     parts: AtomicU32,
     tcp: Mutex<Option<TcpFlow>>,
     verified: Mutex<VerifiedFlow>,
+    datagrams: Mutex<Option<DatagramFlow>>,
+    datagrams_sent: Mutex<Option<DatagramsSent>>,
+    connects: Mutex<Option<ConnectsFlow>>,
 }
 
 impl Meter {
@@ -110,6 +113,38 @@ impl Meter {
     /// What all connections did since the last call.
     pub fn take_tcp(&self) -> Option<TcpFlow> {
         self.tcp.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds what arrived of one thread's datagrams.
+    pub fn add_datagrams(&self, part: &DatagramFlow) {
+        let mut all = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get_or_insert_default().add(part);
+    }
+
+    /// What arrived since the last call.
+    pub fn take_datagrams(&self) -> Option<DatagramFlow> {
+        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Adds what one thread's datagrams came to at their source.
+    pub fn add_datagrams_sent(&self, part: &DatagramsSent) {
+        let mut all = self.datagrams_sent.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get_or_insert_default().add(part);
+    }
+
+    /// What was sent since the last call.
+    pub fn take_datagrams_sent(&self) -> Option<DatagramsSent> {
+        self.datagrams_sent.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What became of new connections of the last second; one thread alone makes them.
+    pub fn set_connects(&self, counts: ConnectsFlow) {
+        *self.connects.lock().unwrap_or_else(PoisonError::into_inner) = Some(counts);
+    }
+
+    /// What became of new connections since the last call.
+    pub fn take_connects(&self) -> Option<ConnectsFlow> {
+        self.connects.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Adds what was compared.

@@ -31,6 +31,9 @@ use crate::{
     worker::reach::reach,
 };
 
+mod datagrams;
+mod verifying;
+
 /// The run of all tests begins with the first of them.
 static ORIGIN: LazyLock<u64> = LazyLock::new(clock::now_us);
 
@@ -83,10 +86,11 @@ impl End {
     fn with(caps: Caps, threads: usize) -> Self {
         let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
         let congestion_control = socket::congestion_control(addr).unwrap();
-        let binding = Binding { addr, iface: "lo".to_owned(), congestion_control };
+        let mut binding = Binding { addr, iface: "lo".to_owned(), mtu: 1500, port: 0, congestion_control };
         let listener = socket::listen(&binding, 0).unwrap();
         let addr = listener.local_addr().unwrap().as_socket().unwrap();
         let udp = socket::datagrams(&binding, addr.port()).unwrap();
+        binding.port = addr.port();
         let (out, lines) = mpsc::channel(4096);
         let shared = Arc::new(Shared {
             offset_us: AtomicI64::new(-ORIGIN.cast_signed()),
@@ -189,9 +193,7 @@ fn events(seen: &[Body]) -> Vec<StreamEvent> {
 
 /// What a test varies of its one flow.
 struct Wanted {
-    streams: u16,
-    layout: BufferLayout,
-    receive: ReceiveMode,
+    carriage: Carriage,
     rate_bps: Option<u64>,
     slots: u64,
     key: &'static str,
@@ -199,8 +201,7 @@ struct Wanted {
 
 impl Default for Wanted {
     fn default() -> Self {
-        let (layout, receive) = Default::default();
-        Self { streams: 2, layout, receive, rate_bps: Some(40_000_000), slots: 10, key: "a" }
+        Self { carriage: Carriage::tcp(2), rate_bps: Some(40_000_000), slots: 10, key: "a" }
     }
 }
 
@@ -209,7 +210,7 @@ impl Wanted {
     fn stage(&self, role: Role, peer: SocketAddr) -> Stage {
         let (rate_bps, meter) = (self.rate_bps, Arc::new(Meter::default()));
         let flow = Flow { id: FLOW, role, peer, rate_bps, key: key(self.key), meter };
-        let carriage = Carriage { layout: self.layout, receive: self.receive, ..Carriage::tcp(self.streams) };
+        let carriage = self.carriage.clone();
         let round = Round { offset_us: 0, for_us: self.slots * SLOT_US, carriage, flows: vec![flow] };
         let peers = BTreeMap::from([(HostId(1), peer)]);
         Stage { index: 1, fleet_key: key("f"), payload: payload(), rounds: vec![round], peers }
@@ -241,7 +242,7 @@ impl Wanted {
 fn every_slot_is_told_once_and_no_more_is_received_than_was_sent() {
     let _turn = turn();
     let (mut source, mut sink) = (End::new(), End::new());
-    let wanted = Wanted { rate_bps: None, streams: 3, ..Wanted::default() };
+    let wanted = Wanted { rate_bps: None, carriage: Carriage::tcp(3), ..Wanted::default() };
     let zero = wanted.start(&source, &sink);
     wanted.finish(zero, &mut source, &mut sink);
     let slots = slots(&sink.seen);
@@ -343,7 +344,7 @@ fn a_stop_ends_the_sending_at_once() {
 fn a_sink_that_quits_within_its_round_is_a_reset_or_a_refusal_at_its_source() {
     let _turn = turn();
     let (mut source, mut sink) = (End::new(), End::new());
-    Wanted { slots: 300, streams: 1, ..Wanted::default() }.start(&source, &sink);
+    Wanted { slots: 300, carriage: Carriage::tcp(1), ..Wanted::default() }.start(&source, &sink);
     sink.until(Duration::from_secs(4), |seen| received(seen) > 0);
     sink.quit();
     source.until(Duration::from_secs(3), |seen| events(seen).len() >= 2);
@@ -357,7 +358,7 @@ fn a_sink_whose_kernel_answers_and_whose_thread_does_not_is_silent() {
     let _turn = turn();
     let mut source = End::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Wanted { slots: 300, streams: 1, ..Wanted::default() }
+    Wanted { slots: 300, carriage: Carriage::tcp(1), ..Wanted::default() }
         .start_towards(&source, listener.local_addr().unwrap());
     let mut caller = listener.accept().unwrap().0;
     caller.set_read_timeout(Some(Duration::from_secs(4))).unwrap();
@@ -457,7 +458,7 @@ fn the_streams_of_a_paced_flow_share_its_rate() {
     let _turn = turn();
     let source = End::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let wanted = Wanted { streams: 4, slots: 20, ..Wanted::default() };
+    let wanted = Wanted { carriage: Carriage::tcp(4), slots: 20, ..Wanted::default() };
     wanted.start_towards(&source, listener.local_addr().unwrap());
     let sinks: Vec<_> = (0..4)
         .map(|_| {
@@ -511,85 +512,9 @@ fn a_source_that_awaits_a_silent_sink_leaves_its_core_alone() {
     let _turn = turn();
     let mut source = End::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let wanted = Wanted { slots: 50, streams: 1, ..Wanted::default() };
+    let wanted = Wanted { slots: 50, carriage: Carriage::tcp(1), ..Wanted::default() };
     wanted.start_towards(&source, listener.local_addr().unwrap());
     source.until(Duration::from_secs(8), |seen| sent(seen).is_some());
     let used = source.cpu();
     assert!(used < Duration::from_millis(500), "{used:?} of five seconds");
-}
-
-fn verified(seen: &[Body]) -> VerifiedFlow {
-    let mut all = VerifiedFlow::default();
-    for body in seen {
-        if let Body::Verified { flows } = body {
-            flows.get(&FLOW).iter().for_each(|part| all.add(part));
-        }
-    }
-    all
-}
-
-#[test]
-fn every_layout_arrives_as_it_was_sent_on_any_number_of_threads() {
-    let _turn = turn();
-    for layout in BufferLayout::ALL {
-        let (mut source, mut sink) = (End::with(no_caps(), 2), End::with(no_caps(), 2));
-        let receive = ReceiveMode::Verify { one_in: 1 };
-        let wanted = Wanted { rate_bps: None, streams: 3, layout, receive, slots: 15, ..Wanted::default() };
-        let zero = wanted.start(&source, &sink);
-        wanted.finish(zero, &mut source, &mut sink);
-        let (sent, received) = (sent(&source.seen).unwrap(), received(&sink.seen));
-        assert!(received <= sent, "{layout:?}: {received} received of {sent}");
-        assert!(received > 10_000_000, "{layout:?}: {received}");
-        let verified = verified(&sink.seen);
-        assert!(verified.bytes > received / 4, "{layout:?}: {verified:?} of {received}");
-        assert_eq!(verified.differing_bytes, 0, "{layout:?}");
-        assert!(!sink.seen.iter().any(|body| matches!(body, Body::Corrupt(_))), "{layout:?}");
-    }
-}
-
-/// Passes one connection on and flips a bit of the byte at `position` of what its caller
-/// sends after the hello.
-fn flip(listener: &TcpListener, to: SocketAddr, position: usize) {
-    let mut from = listener.accept().unwrap().0;
-    let mut to = TcpStream::connect(to).unwrap();
-    let (mut back, mut answers) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-    std::thread::spawn(move || std::io::copy(&mut answers, &mut back));
-    let mut hello = [0; HELLO_BYTES];
-    from.read_exact(&mut hello).unwrap();
-    to.write_all(&hello).unwrap();
-    let (mut seen, mut room) = (0, vec![0; 65_536]);
-    while let Ok(length @ 1..) = from.read(&mut room) {
-        if (seen..seen + length).contains(&position) {
-            room[position - seen] ^= 0x10;
-        }
-        seen += length;
-        if to.write_all(&room[..length]).is_err() {
-            return;
-        }
-    }
-}
-
-#[test]
-fn one_flipped_byte_is_told_with_its_offset_and_its_flow() {
-    let _turn = turn();
-    let (mut source, mut sink) = (End::new(), End::new());
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (between, to) = (listener.local_addr().unwrap(), sink.addr);
-    let wanted = Wanted { streams: 1, receive: ReceiveMode::Verify { one_in: 1 }, ..Wanted::default() };
-    let proxy = std::thread::spawn(move || flip(&listener, to, 1_234_567));
-    let zero = RunTime::of_slot(source.shared.run_now().slot() + 7);
-    sink.begin(wanted.stage(Role::Sink, source.addr), zero);
-    source.begin(wanted.stage(Role::Source, between), zero);
-    wanted.finish(zero, &mut source, &mut sink);
-    let told: Vec<&CorruptSeen> = sink
-        .seen
-        .iter()
-        .filter_map(|body| if let Body::Corrupt(seen) = body { Some(seen) } else { None })
-        .collect();
-    let [corrupt] = told[..] else { panic!("{told:?}") };
-    assert_eq!((corrupt.flow, corrupt.stream, corrupt.offset, corrupt.bytes), (FLOW, 0, 1_234_567, 1));
-    assert_eq!(corrupt.sent ^ corrupt.received, 0x10);
-    assert_eq!(verified(&sink.seen).differing_bytes, 1);
-    drop((source, sink));
-    proxy.join().unwrap();
 }

@@ -4,6 +4,7 @@
 
 use std::{
     io::{self, Read as _},
+    net::SocketAddr,
     sync::PoisonError,
 };
 
@@ -15,7 +16,7 @@ use super::{
         poller::{Letter, Token},
         socket,
     },
-    Caller, Carrier, REACH_FLOW,
+    Caller, Carrier, REACH_FLOW, Sink,
 };
 use crate::model::plan::layout::FlowId;
 
@@ -75,10 +76,22 @@ impl Carrier {
 
     pub(super) fn take_stream(&mut self, socket: Socket, hello: Hello, now_us: u64) {
         self.with(now_us, |_, sinks, around| {
-            if let Some(sink) = sinks.get_mut(&hello.flow)
+            if let Some(Sink::Streams(sink)) = sinks.get_mut(&hello.flow)
                 && let Err(error) = sink.accept(socket, hello, around)
             {
                 tracing::warn!(%error, flow = hello.flow, "a stream could not be taken");
+            }
+        });
+    }
+
+    /// A stream of datagrams gets a socket of its own on the port of this worker.
+    pub(super) fn take_datagrams(&mut self, from: SocketAddr, hello: Hello, now_us: u64) {
+        let port = self.shared.binding.port;
+        self.with(now_us, |_, sinks, around| {
+            if let Some(Sink::Datagrams(sink)) = sinks.get_mut(&hello.flow)
+                && let Err(error) = sink.accept(from, hello, port, around)
+            {
+                tracing::warn!(%error, flow = hello.flow, "a stream of datagrams could not be taken");
             }
         });
     }
@@ -110,8 +123,9 @@ impl Carrier {
         }
     }
 
-    /// Answers keyed probes with as many bytes, and others with silence.
-    pub(super) fn answer_probes(&mut self) {
+    /// Answers keyed probes with as many bytes, takes keyed hellos of datagrams, and answers
+    /// others with silence.
+    pub(super) fn answer_datagrams(&mut self, now_us: u64) {
         while let Some(udp) = &self.udp {
             let mut bytes = [0; HELLO_BYTES + 1];
             let Ok((length, from)) = udp.recv_from(&mut bytes) else { return };
@@ -119,10 +133,21 @@ impl Carrier {
             else {
                 continue;
             };
-            let Some(hello) = read_hello(sealed).filter(|hello| hello.purpose == Purpose::Probe) else {
-                continue;
-            };
+            let Some(hello) = read_hello(sealed) else { continue };
             let Some(key) = self.key_of(hello.flow).filter(|key| key.proves(sealed)) else { continue };
+            match hello.purpose {
+                Purpose::Probe => {}
+                Purpose::Stream => {
+                    let owner = self.place.owner(hello.flow, hello.stream);
+                    if owner == self.place.index {
+                        self.take_datagrams(from, hello, now_us);
+                    } else {
+                        self.place.mailboxes[owner].put(Letter::Datagrams(from, hello));
+                    }
+                    continue;
+                }
+                Purpose::Answer | Purpose::Ask => continue,
+            }
             let answer = key.seal(&Hello { purpose: Purpose::Answer, ..hello });
             if let Err(error) = udp.send_to(&answer, from) {
                 tracing::debug!(%error, "a probe could not be answered");

@@ -40,8 +40,8 @@ impl Carrier {
         let asked: BTreeMap<FlowId, (u32, u32)> = self
             .sources
             .iter_mut()
-            .filter(|(_, source)| source.asked != (0, 0))
-            .map(|(flow, source)| (*flow, std::mem::take(&mut source.asked)))
+            .map(|(flow, source)| (*flow, source.take_asked()))
+            .filter(|(_, asked)| *asked != (0, 0))
             .collect();
         let heard = std::mem::take(&mut self.heard);
         if asked.is_empty() && heard.is_empty() {
@@ -63,7 +63,10 @@ impl Carrier {
         let stage = self.stage.clone();
         let speaks = |flow: &FlowId| self.place.deal(*flow).has_first();
         for source in self.sources.values_mut() {
-            source.ask_tcp();
+            source.ask();
+        }
+        for sink in self.sinks.values_mut() {
+            sink.ask();
         }
         let meters = stage.iter().flat_map(|stage| &stage.rounds).flat_map(|round| &round.flows);
         let meters: Vec<_> =
@@ -72,6 +75,21 @@ impl Carrier {
             meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_tcp()?))).collect();
         if !flows.is_empty() {
             self.shared.tell(Body::Tcp(TcpSeen { flows }));
+        }
+        let flows: BTreeMap<_, _> =
+            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_datagrams()?))).collect();
+        if !flows.is_empty() {
+            self.shared.tell(Body::Datagrams { flows });
+        }
+        let flows: BTreeMap<_, _> =
+            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_datagrams_sent()?))).collect();
+        if !flows.is_empty() {
+            self.shared.tell(Body::DatagramsSent { flows });
+        }
+        let flows: BTreeMap<_, _> =
+            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_connects()?))).collect();
+        if !flows.is_empty() {
+            self.shared.tell(Body::Connects { flows });
         }
         let flows: BTreeMap<_, _> =
             meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_verified()?))).collect();
