@@ -6,6 +6,7 @@
 
 pub mod cause;
 pub mod contact;
+pub mod corruption;
 pub mod explain;
 pub mod fall;
 pub mod falls;

@@ -33,6 +33,10 @@ pub const fn next_step(kind: FindingKind) -> &'static str {
             "Compare driver, firmware, negotiated speed, PCIe width and offloads with a host that was fast \
              (`ethtool`, `lspci -vv`). A difference found there is the first thing to put right."
         }
+        FindingKind::Corruption => {
+            "Take the host out of service: what it stores or serves may be wrong. Turn checksum and \
+             segmentation offloads off (`ethtool -K`) and verify again; then test its memory, and swap the card."
+        }
         FindingKind::WorkerLost => {
             "The process ended while its host lived on: no word on the card. Look for the reason in the \
              worker's log and in `dmesg` (out of memory), then run this host again."

@@ -12,7 +12,10 @@ use crate::model::{
         host::HostId,
         units::{RunTime, SLOTS_PER_S},
     },
-    plan::layout::StageKind,
+    plan::{
+        carriage::ETHERNET_HEADER_BYTES,
+        layout::{FlowId, StageKind},
+    },
 };
 
 /// Share of its calibrated capacity that a host must reach to count as loaded.
@@ -23,9 +26,6 @@ const BEST_SLOTS: usize = 5;
 
 /// Planned load from which on a stage is meant to saturate a host.
 const SATURATES: f64 = 0.9;
-
-/// Bytes of headers on a full frame beyond what the interface's MTU counts: Ethernet's.
-const ETHERNET_HEADER_BYTES: u32 = 14;
 
 /// Share of own bytes that must show on the interface's counters.
 const SHOWN_SHARE: f64 = 0.95;
@@ -93,13 +93,37 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
         rate_tx_max_bps: best_bps(seen, host, Way::Tx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
         rate_rx_max_bps: best_bps(seen, host, Way::Rx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
         packet_rate_max_pps: packet_rate_max(seen, host),
-        frame_size_max_bytes: mtu.filter(|_| sent).map(|mtu| mtu + ETHERNET_HEADER_BYTES),
+        frame_size_max_bytes: mtu
+            .filter(|_| sent && sent_full_frames(seen, host))
+            .map(|mtu| mtu + u32::from(ETHERNET_HEADER_BYTES))
+            .or(largest_planned(seen, host).filter(|_| sent)),
         streams_max: streams.max(),
         bytes_tx: bytes(Way::Tx),
         bytes_rx: bytes(Way::Rx),
-        verified_bytes: Some(0),
+        verified_bytes: Some(verified_bytes(seen, host)),
         planned_share: planned_share(seen, host, excused),
     }
+}
+
+/// Whether a host took part in a round whose frames were as large as its interface carries.
+fn sent_full_frames(seen: &Seen, host: HostId) -> bool {
+    loaded(seen, host).any(|round| round.frame_size_bytes.is_none())
+}
+
+/// The largest of the frame sizes that were asked for.
+fn largest_planned(seen: &Seen, host: HostId) -> Option<u32> {
+    loaded(seen, host).filter_map(|round| round.frame_size_bytes).max().map(u32::from)
+}
+
+/// Rounds of load in which a host took part.
+fn loaded(seen: &Seen, host: HostId) -> impl Iterator<Item = &RoundSeen> {
+    seen.rounds.iter().filter(move |round| round.kind == StageKind::Load && round.by_host.contains_key(&host))
+}
+
+/// Bytes that this host or its partners compared of what it received or sent.
+fn verified_bytes(seen: &Seen, host: HostId) -> u64 {
+    let own = |flow: &FlowId| seen.flows.get(flow).is_some_and(|flow| flow.from == host || flow.to == host);
+    seen.verified.iter().filter(|(flow, _)| own(flow)).map(|(_, all)| all.bytes).sum()
 }
 
 /// The best mean over so many measured slots in a row, within a round.
@@ -157,7 +181,7 @@ pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
         .filter(|way| {
             falls::loaded_rounds(seen, host, *way).any(|round| {
                 round.kind == StageKind::Load
-                    && !round.paced
+                    && round.saturates
                     && round.by_host.get(&host).is_some_and(|part| part.load(*way) >= SATURATES)
             })
         })

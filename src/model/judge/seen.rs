@@ -11,12 +11,13 @@ use crate::model::{
         units::{BitRate, RunTime, SLOT_US},
     },
     plan::{
-        dose::{Pattern, Rate, Ways},
+        dose::{Dose, Pattern, Rate, Ways},
         layout::{FlowId, StageKind},
         schedule::{self, Capacities},
     },
     record::line::{
-        Body, Contact, Ended, HostSeen, Joined, Line, LinkSeen, ReachPeer, Samples, StageBegun, StreamSeen,
+        Body, Contact, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, ReachPeer, Samples, StageBegun,
+        StreamSeen, VerifiedFlow,
     },
 };
 
@@ -47,6 +48,10 @@ pub struct Seen {
     pub asked: Vec<(RunTime, FlowId, u32, u32)>,
     /// Keyed probes: when, flow, arrived, as the sink counted.
     pub heard: Vec<(RunTime, FlowId, u32)>,
+    /// Verified payload that differed, as its receivers told.
+    pub corrupt: Vec<CorruptSeen>,
+    /// What receivers compared, by flow.
+    pub verified: BTreeMap<FlowId, VerifiedFlow>,
     /// What calibration came to.
     pub capacities: Capacities,
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
@@ -80,6 +85,10 @@ pub struct RoundSeen {
     pub ways: Ways,
     /// Whether its flows were paced.
     pub paced: bool,
+    /// Whether it was to fill its hosts' links: as fast as it goes, and in large frames.
+    pub saturates: bool,
+    /// The size of its frames, where it is not the interface's largest.
+    pub frame_size_bytes: Option<u16>,
     /// First slot.
     pub start: u64,
     /// First slot after.
@@ -162,6 +171,16 @@ impl HostFlows {
     }
 }
 
+/// Whether a dose is to fill links: small frames end at a packet rate, new connections carry
+/// next to nothing, and a file may end at a disk.
+fn saturates(dose: &Dose) -> bool {
+    let carriage = &dose.carriage;
+    dose.rate == Rate::Unpaced
+        && carriage.frame_size_bytes.is_none()
+        && carriage.connections_per_s.is_none()
+        && !carriage.transport.moves_a_file()
+}
+
 impl Seen {
     /// All of a record.
     pub fn of(record: &crate::model::record::book::Record) -> Self {
@@ -212,6 +231,16 @@ impl Seen {
                     self.reach.insert((host, *peer), seen.clone());
                 }
             }
+            (Body::Corrupt(corrupt), Some(host)) if self.receives(host, corrupt.flow) => {
+                self.corrupt.push(corrupt.clone());
+            }
+            (Body::Verified { flows }, Some(host)) => {
+                for (flow, part) in flows {
+                    if self.receives(host, *flow) {
+                        self.verified.entry(*flow).or_default().add(part);
+                    }
+                }
+            }
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
             // A line of an instance that never joined, or a source's own view: no rule asks for it.
             _ => {}
@@ -251,12 +280,19 @@ impl Seen {
                 pattern: planned.dose.pattern,
                 ways: planned.dose.ways,
                 paced: planned.dose.rate != Rate::Unpaced,
+                saturates: saturates(&planned.dose),
+                frame_size_bytes: planned.dose.carriage.frame_size_bytes,
                 start,
                 end,
                 by_host,
                 streams: planned.dose.carriage.streams,
             });
         }
+    }
+
+    /// Whether a flow is one that this host receives: nobody else's word on it counts.
+    fn receives(&self, host: HostId, flow: FlowId) -> bool {
+        self.flows.get(&flow).is_some_and(|seen| seen.to == host)
     }
 
     fn sampled(&mut self, by: HostId, at: RunTime, samples: &Samples) {

@@ -114,7 +114,7 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
         let round = &seen.rounds[flow.round];
         let fits = round.kind == StageKind::Load
             && round.pattern == Pattern::Pairs
-            && !round.paced
+            && round.saturates
             && (!one_way || round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty()));
         let disturbed = falls.iter().any(|fall| {
             (fall.host == flow.from || fall.host == flow.to)

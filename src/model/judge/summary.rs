@@ -261,6 +261,8 @@ pub enum FindingKind {
     OneWayDead,
     /// Slower than its class.
     FailSlow,
+    /// Verified payload differs from what was sent.
+    Corruption,
     /// The worker's process ended.
     WorkerLost,
     /// The worker's process did not run for a while.
@@ -295,6 +297,7 @@ impl FindingKind {
             Self::Outage => "outage",
             Self::OneWayDead => "one_way_dead",
             Self::FailSlow => "fail_slow",
+            Self::Corruption => "corruption",
             Self::WorkerLost => "worker_lost",
             Self::WorkerFrozen => "worker_frozen",
             Self::HostRebooted => "host_rebooted",

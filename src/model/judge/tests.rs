@@ -251,3 +251,27 @@ fn traffic_of_others_before_calibration_is_told_and_little_of_it_is_not() {
     assert_eq!(told, [HostId(2)]);
     assert!(story::live_fold(&Story::calibration(4, 10).record()).traffic_of_others().is_empty());
 }
+
+#[test]
+fn whose_payload_is_corrupted_at_several_receivers_fails_in_that_direction() {
+    let sends = Story::storm(8, 50).corrupt(3, 1, 20).corrupt(3, 5, 30);
+    let summary = judge(&sends.record());
+    only_fails(&summary, 3);
+    let finding = &summary.hosts[3].findings[0];
+    assert_eq!((finding.kind, finding.direction), (FindingKind::Corruption, Some(Direction::Tx)));
+    assert!(finding.text.contains("at byte 4711 of stream 0"), "{}", finding.text);
+    assert_eq!(summary.hosts[1].tested.verified_bytes, Some(1_000_000));
+    let receives = Story::storm(8, 50).corrupt(1, 3, 20).corrupt(5, 3, 30).corrupt(6, 3, 30);
+    let summary = judge(&receives.record());
+    only_fails(&summary, 3);
+    assert_eq!(summary.hosts[3].findings[0].direction, Some(Direction::Rx));
+}
+
+#[test]
+fn one_changed_byte_between_two_hosts_fails_the_fleet_and_accuses_neither() {
+    let summary = judge(&Story::storm(8, 50).corrupt(3, 1, 20).record());
+    let [finding] = &summary.fleet.findings[..] else { panic!("{:#?}", summary.fleet.findings) };
+    assert_eq!((finding.kind, finding.confirmed), (FindingKind::Corruption, Some(true)));
+    assert_eq!(summary.verdict, FleetVerdict::Unhealthy);
+    assert!(summary.hosts.iter().all(|host| host.verdict != Verdict::Fail));
+}

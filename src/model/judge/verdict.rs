@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cause, contact,
+    cause, contact, corruption,
     explain::{self, Explained},
     falls::{self, Fall},
     measured,
@@ -36,7 +36,14 @@ pub fn judge(record: &Record) -> Summary {
     let falls = falls::all(&seen);
     let explained = explain::explain(&seen, &falls);
     let mut findings = host_findings(&seen, &falls, &explained);
-    let fleet_findings = fleet_findings(&seen, &falls, &explained, &mut findings);
+    let mut fleet_findings = fleet_findings(&seen, &falls, &explained, &mut findings);
+    let corruption = corruption::findings(&seen);
+    fleet_findings.extend(corruption.fleet);
+    for (host, finding) in corruption.hosts {
+        let own = findings.entry(host).or_default();
+        own.push(finding);
+        own.sort_by_key(|finding| (finding.severity, finding.kind));
+    }
     let troubled: BTreeSet<HostId> = findings
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))

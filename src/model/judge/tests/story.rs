@@ -17,8 +17,8 @@ use crate::model::{
     record::{
         book::Record,
         line::{
-            Body, Contact, ContactState, Ended, HostSeen, Joined, Line, LinkSeen, Opened, Samples,
-            StageBegun, StreamEvent, StreamSeen,
+            Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
+            Samples, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
         },
     },
     run::event::RunEvent,
@@ -163,6 +163,19 @@ impl Story {
             let seen =
                 StreamSeen { flow: flow.flow, stream: 0, what, at: RunTime::of_slot(ZERO_SLOT + slot) };
             self.extra.push((flow.from.index(), slot, Body::Stream(seen)));
+        }
+        self
+    }
+
+    /// The receiver of a flow found one byte of it changed.
+    pub fn corrupt(mut self, from: usize, to: usize, slot: u64) -> Self {
+        for flow in self.flows(|flow| (flow.from, flow.to) == (host_id(from), host_id(to))) {
+            let at = RunTime::of_slot(ZERO_SLOT + slot);
+            let corrupt =
+                CorruptSeen { flow: flow.flow, stream: 0, at, offset: 4_711, bytes: 1, sent: 1, received: 3 };
+            self.extra.push((to, slot, Body::Corrupt(corrupt)));
+            let verified = VerifiedFlow { bytes: 1_000_000, differing_bytes: 1, compare_ns: 50_000 };
+            self.extra.push((to, slot + 1, Body::Verified { flows: [(flow.flow, verified)].into() }));
         }
         self
     }

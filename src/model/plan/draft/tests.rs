@@ -41,7 +41,7 @@ rate = "100"
       line 14, stage.streams: 0 is out of bounds
         help: use 1 to 1000
       line 15, stage.rate: `100` has no unit; write for example "100 Gb/s"
-        help: write a rate such as "20 Mb/s" or a share such as "50 %"
+        help: write a rate such as "20 Mb/s", "20 kpps" or a share such as "50 %"
     "#);
 }
 
