@@ -4,8 +4,11 @@
 
 pub mod carrier;
 pub mod clock;
+pub mod datagram;
 pub mod ethtool;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod pages;
+pub mod process;
 pub mod socket;

@@ -8,7 +8,12 @@ const SO_MAX_PACING_RATE: libc::c_int = 47;
 /// Linux `TCP_RTO_MAX_MS`, since 6.15.
 const TCP_RTO_MAX_MS: libc::c_int = 44;
 
-fn set<T: Copy>(socket: &impl AsRawFd, level: libc::c_int, name: libc::c_int, value: T) -> io::Result<()> {
+pub(super) fn set<T: Copy>(
+    socket: &impl AsRawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: T,
+) -> io::Result<()> {
     let length = mem::size_of::<T>() as libc::socklen_t;
     // SAFETY: the descriptor lives as long as `socket`; the kernel reads `length` bytes of
     // `value`, which is a plain integer on this frame.
