@@ -91,10 +91,8 @@ mod tests {
 
     #[test]
     fn a_child_is_reaped_with_its_cost() {
-        let child =
-            Command::new("sh").args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 3"]);
-        let mut child = child;
-        let child = child.spawn().expect("sh is there");
+        let count = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 3";
+        let child = Command::new("sh").args(["-c", count]).spawn().expect("sh is there");
         let deadline = Instant::now() + Duration::from_secs(60);
         let reaped = reap_until(&child, deadline).expect("waited").expect("it ended");
         assert_eq!(reaped.status.code(), Some(3));

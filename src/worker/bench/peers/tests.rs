@@ -15,9 +15,9 @@ const NUTTCP: &str = "megabytes=1737.4375 real_seconds=1.00 rate_Mbps=14582.9652
 #[test]
 fn the_receiver_s_bytes_are_read_and_not_the_sender_s() {
     let tcp = iperf3(IPERF3_TCP, false).expect("as iperf3 3.12 prints it");
-    assert_eq!(tcp, Received { bytes: 3_058_434_048, for_s: 1.000897, datagrams: None });
+    assert_eq!(tcp, Received { bytes: 3_058_434_048, for_s: 1.000_897, datagrams: None });
     let udp = iperf3(IPERF3_UDP, true).expect("as iperf3 3.12 prints it");
-    assert_eq!(udp, Received { bytes: 714_156_992, for_s: 1.00368, datagrams: Some((485_161, 68_247)) });
+    assert_eq!(udp, Received { bytes: 714_156_992, for_s: 1.003_68, datagrams: Some((485_161, 68_247)) });
     assert_eq!(udp.bytes / 1472, 485_161, "bytes are those that arrived");
 }
 
