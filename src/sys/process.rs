@@ -92,10 +92,11 @@ mod tests {
     #[test]
     fn a_child_is_reaped_with_its_cost() {
         let count = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exit 3";
-        let child = Command::new("sh").args(["-c", count]).spawn().expect("sh is there");
+        let mut child = Command::new("sh").args(["-c", count]).spawn().expect("sh is there");
         let deadline = Instant::now() + Duration::from_secs(60);
         let reaped = reap_until(&child, deadline).expect("waited").expect("it ended");
         assert_eq!(reaped.status.code(), Some(3));
+        assert!(child.wait().is_err(), "there is nothing left to wait for");
         assert!(reaped.cpu > Duration::ZERO);
     }
 

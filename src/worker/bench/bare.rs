@@ -138,7 +138,8 @@ fn splice_until(stream: &TcpStream, payload: &'static [u8], end: Instant) -> io:
     let (mut bytes, mut at) = (0, 0);
     while Instant::now() < end {
         let mut shown = view_into_pipe(&to, &payload[at..at + CALL_BYTES])?;
-        at = (at + CALL_BYTES) % (payload.len() - CALL_BYTES + 1);
+        // On whole pages always: a piece of one more page would not fit the pipe.
+        at = (at + CALL_BYTES) % payload.len();
         while shown > 0 {
             let moved = splice(&from, None, stream, None, shown, SpliceFlags::MOVE)?;
             shown -= moved;

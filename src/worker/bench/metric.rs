@@ -221,11 +221,11 @@ mod tests {
         slots.extend(vec![Some(100_000); 20]);
         slots[15] = Some(110_000);
         let paced = run(1, slots.clone());
-        let off = |metric: Metric| (metric.of(&paced, None).unwrap() * 1e6).round() / 1e6;
-        assert_eq!(off(Metric::SlotOff { rate_bps: 8_000_000 }), 0.1);
-        assert_eq!(off(Metric::SecondOff { rate_bps: 8_000_000 }), 0.01);
-        assert_eq!(off(Metric::PeakAfter { rate_bps: 8_000_000, slot: 20 }), 1.0);
-        assert_eq!(off(Metric::LastSecond { rate_bps: 8_000_000 }), 1.0);
+        let off = |metric: Metric| (metric.of(&paced, None).unwrap() * 1000.0).round() as u32;
+        assert_eq!(off(Metric::SlotOff { rate_bps: 8_000_000 }), 100);
+        assert_eq!(off(Metric::SecondOff { rate_bps: 8_000_000 }), 10);
+        assert_eq!(off(Metric::PeakAfter { rate_bps: 8_000_000, slot: 20 }), 1000);
+        assert_eq!(off(Metric::LastSecond { rate_bps: 8_000_000 }), 1000);
         slots[29] = None;
         let gap = run(1, slots);
         assert_eq!(Metric::MissingSlots.of(&gap, None), Some(1.0));
