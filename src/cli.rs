@@ -7,6 +7,7 @@
 pub mod args;
 pub mod exit;
 
+mod bench;
 mod completions;
 mod demo;
 mod drive;
@@ -62,6 +63,23 @@ pub fn worker(args: crate::worker::WorkerArgs) -> u8 {
             exit::of_process(ending.code())
         }
     }
+}
+
+/// The bench of the engines, for the worker's binary and `cargo bench`.
+pub fn bench(args: &crate::worker::bench::BenchArgs) -> u8 {
+    ended(bench::main(args))
+}
+
+/// One end of a bench's transfer, for the same.
+pub fn bench_end() -> u8 {
+    ended(bench::end())
+}
+
+fn ended(result: Result<u8, failure::Failure>) -> u8 {
+    result.unwrap_or_else(|failure| {
+        output::error(&failure);
+        failure.code()
+    })
 }
 
 fn dispatch(command: Command) -> Result<u8, failure::Failure> {

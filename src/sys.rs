@@ -9,4 +9,6 @@ pub mod ethtool;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod pages;
+pub mod process;
 pub mod socket;

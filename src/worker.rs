@@ -2,7 +2,7 @@
 //!
 //! `session` is its control loop, on a runtime of its own; `transfer` its carrying threads,
 //! outside of any runtime. What it may do is `limits`; which card it tests is `nic`; what it
-//! tells goes through `outbox`.
+//! tells goes through `outbox`. `bench` measures the carrying threads.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,6 +25,7 @@ use crate::{
     wire::{endpoint::WireError, join::JoinFile},
 };
 
+pub mod bench;
 mod facts;
 mod limits;
 mod nic;

@@ -10,6 +10,8 @@ pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A host failed, or the fleet has a fault of severity `fail`.
 pub const UNHEALTHY: u8 = 10;
+/// A measurement misses a bound that it is held to.
+pub const GATE_MISSED: u8 = 11;
 /// A planned host is `inconclusive` or `not_tested`, and none failed.
 pub const INCONCLUSIVE: u8 = 12;
 /// Interrupted: partial results and verdict are written. 128 + SIGINT, as shells have it.

@@ -13,7 +13,6 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use socket2::Socket;
 
 use super::{
@@ -33,7 +32,10 @@ use crate::{
         record::line::Body,
         run::message::Role,
     },
-    sys::clock,
+    sys::{
+        clock,
+        process::{confine, cores},
+    },
 };
 
 mod doors;
@@ -319,15 +321,11 @@ impl Carrier {
 /// Stays on one core, so that what it has just received is still in that core's cache, and
 /// wakes when it asked to: by default the kernel lets timers slip by 50 us.
 fn settle(index: usize) {
-    if let Ok(allowed) = sched_getaffinity(None) {
-        let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-        if let Some(core) = cores.get(index % cores.len().max(1)) {
-            let mut own = CpuSet::new();
-            own.set(*core);
-            if let Err(error) = sched_setaffinity(None, &own) {
-                tracing::debug!(%error, core, "this carrier is not bound to a core");
-            }
-        }
+    if let Ok(cores) = cores()
+        && let Some(core) = cores.get(index % cores.len().max(1))
+        && let Err(error) = confine(None, &[*core])
+    {
+        tracing::debug!(%error, core, "this carrier is not bound to a core");
     }
     if let Err(error) = rustix::thread::set_current_timer_slack(NonZeroU64::new(1)) {
         tracing::debug!(%error, "timers may slip");

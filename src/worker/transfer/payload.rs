@@ -10,23 +10,21 @@ use std::{
     io::{self, IoSlice},
     ops::Range,
     os::fd::OwnedFd,
-    ptr,
     sync::OnceLock,
 };
 
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 
 use super::key::TransferKey;
-use crate::model::plan::carriage::BufferLayout;
+use crate::{
+    model::plan::carriage::BufferLayout,
+    sys::pages::{HUGE_BYTES, HugePages},
+};
 
 /// Random bytes: two huge pages. More than a core's own caches hold, so that the card reads
 /// from further away, and little enough for 64 workers on one lab machine.
 const PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
-
-/// Huge pages are 2 MiB on x86-64, and on aarch64 with 4 KiB pages.
-const HUGE_PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// A block of a stream that is written in large pieces.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -38,18 +36,12 @@ const SMALL_BLOCK_BYTES: usize = 1024;
 /// Places of blocks lie on words, so that comparing is as fast as copying.
 const PLACE_ALIGN: usize = 8;
 
-/// Random bytes in memory of their own.
+/// Random bytes, never written again.
 #[derive(Debug)]
 pub struct Payload {
-    at: ptr::NonNull<u8>,
+    pages: HugePages,
     file: OnceLock<Result<File, i32>>,
 }
-
-// SAFETY: the memory is written before the value is shared and never afterwards, and it is
-// unmapped only when the last owner is gone.
-unsafe impl Send for Payload {}
-// SAFETY: as above: after `new` there are only readers.
-unsafe impl Sync for Payload {}
 
 /// How the stream of a flow is laid out, the same at both ends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -113,39 +105,14 @@ impl Payload {
     ///
     /// If the kernel gives no memory.
     pub fn new(key: &TransferKey) -> io::Result<Self> {
-        let length = PAYLOAD_BYTES + HUGE_PAGE_BYTES;
-        // SAFETY: a new anonymous mapping touches nobody's memory.
-        let mapped = unsafe {
-            mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
-        }?;
-        let shift = mapped.align_offset(HUGE_PAGE_BYTES);
-        // What lies before and after the aligned part is given back.
-        // SAFETY: both ranges lie within the new mapping, and nothing refers to them.
-        unsafe {
-            if shift > 0 {
-                munmap(mapped, shift)?;
-            }
-            let rest = HUGE_PAGE_BYTES - shift;
-            if rest > 0 {
-                munmap(mapped.byte_add(shift + PAYLOAD_BYTES), rest)?;
-            }
-        }
-        // SAFETY: within the mapping.
-        let start = unsafe { mapped.byte_add(shift) };
-        // SAFETY: the range is ours. Without huge pages it only goes slower.
-        let _ = unsafe { madvise(start, PAYLOAD_BYTES, Advice::LinuxHugepage) };
-        let at = ptr::NonNull::new(start.cast::<u8>()).ok_or_else(|| io::Error::other("mapped at zero"))?;
-        let payload = Self { at, file: OnceLock::new() };
-        // SAFETY: the mapping is writable, of this length, and not shared yet.
-        let bytes = unsafe { std::slice::from_raw_parts_mut(at.as_ptr(), PAYLOAD_BYTES) };
-        ChaCha8Rng::from_seed(key.seed("payload")).fill_bytes(bytes);
-        Ok(payload)
+        let mut draw = ChaCha8Rng::from_seed(key.seed("payload"));
+        let pages = HugePages::new(PAYLOAD_BYTES / HUGE_BYTES, |bytes| draw.fill_bytes(bytes))?;
+        Ok(Self { pages, file: OnceLock::new() })
     }
 
     /// All of it.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: mapped for as long as `self`, and never written after `new`.
-        unsafe { std::slice::from_raw_parts(self.at.as_ptr(), PAYLOAD_BYTES) }
+        &self.pages
     }
 
     /// What a stream carries from `position` on, to the end of its block.
@@ -194,14 +161,6 @@ impl Payload {
             Ok(file)
         });
         made.as_ref().map_err(|code| io::Error::from_raw_os_error(*code))
-    }
-}
-
-impl Drop for Payload {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `new`, and this is the last owner. Pages that the kernel still
-        // has in flight keep a reference of their own.
-        let _ = unsafe { munmap(self.at.as_ptr().cast(), PAYLOAD_BYTES) };
     }
 }
 

@@ -1,0 +1,234 @@
+//! The bench's glue to this program's own engine: the only file here that knows it.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64},
+    },
+    time::Duration,
+};
+
+use hdrhistogram::Histogram;
+use socket2::{Domain, Type};
+
+use super::spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport};
+use crate::{
+    model::{
+        fleet::{
+            host::HostId,
+            units::{RunTime, SLOT_US},
+        },
+        plan::{
+            carriage::{self, BufferLayout, Carriage, ReceiveMode},
+            layout::FlowId,
+        },
+        record::line::Body,
+        run::message::{Role, SecretHex},
+    },
+    sys::{clock, link::LinkReader},
+    worker::transfer::{
+        Binding, Caps, Carriers, Command, Shared,
+        key::TransferKey,
+        payload::Payload,
+        socket,
+        stage::{Flow, Round, Stage},
+    },
+};
+
+/// Lines that may wait: those of the longest case with all its streams' events.
+const QUEUE_LINES: usize = 64 * 1024;
+
+/// How long after its planned end an end may take to tell everything.
+const REST_US: u64 = 3_000_000;
+
+/// Ethernet's, IPv4's and UDP's headers.
+const UDP_FRAME_BYTES: u16 = 14 + 28;
+
+/// What this build's engine does not have of a load, in words.
+fn lacks(spec: &EndSpec) -> Option<String> {
+    (spec.load.transport == Transport::Quic).then(|| "the QUIC engine".to_owned())
+}
+
+/// Carries one end out.
+///
+/// # Errors
+///
+/// What the kernel refuses.
+pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
+    if let Some(lacking) = lacks(spec) {
+        return Ok(EndReport { unavailable: Some(lacking), ..EndReport::default() });
+    }
+    let mut binding = Binding {
+        addr: spec.addr,
+        iface: spec.iface.clone(),
+        mtu: mtu_of(&spec.iface)?,
+        port: 0,
+        congestion_control: spec.congestion_control.clone(),
+    };
+    let port = if spec.role == Role::Sink { spec.sink.port() } else { 0 };
+    let listener = socket::listen(&binding, port)?;
+    let port = listener.local_addr()?.as_socket().map_or(port, |addr| addr.port());
+    let udp = socket::datagrams(&binding, port)?;
+    binding.port = port;
+    let (out, mut lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
+    let lateness = Histogram::new_with_bounds(1, 60_000_000, 3).map_err(io::Error::other)?;
+    let shared = Arc::new(Shared {
+        // The run's clock is the machine's: both ends are here.
+        offset_us: AtomicI64::new(0),
+        synced: AtomicBool::new(true),
+        lease_until_us: AtomicU64::new(u64::MAX),
+        sent_bytes: AtomicU64::new(0),
+        first_sent_us: AtomicU64::new(0),
+        caps: Caps { rate_bps: None, bytes: u64::MAX, duration_us: u64::MAX },
+        binding,
+        out,
+        lateness: Mutex::new(lateness),
+        threads: Mutex::new(Vec::new()),
+        offers: Mutex::default(),
+    });
+    let carriers = Carriers::start(&shared, spec.threads, listener, udp)?;
+    carriers.tell(&Command::Prepare(Arc::new(stage(spec)?)));
+    carriers.tell(&Command::Start { stage: 1, at: RunTime(spec.start_us) });
+    let mut heard = Heard::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let last_us = spec.end_us() + REST_US;
+    while !heard.complete(spec) {
+        let left = Duration::from_micros(last_us.saturating_sub(clock::now_us()));
+        match runtime.block_on(async { tokio::time::timeout(left, lines.recv()).await }) {
+            Ok(Some((_, body))) => heard.take(spec, body),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    carriers.quit();
+    Ok(heard.report(spec, &shared))
+}
+
+fn mtu_of(iface: &str) -> io::Result<u32> {
+    let index =
+        rustix::net::netdevice::name_to_index(socket2::Socket::new(Domain::IPV4, Type::DGRAM, None)?, iface)?;
+    let link = LinkReader::new(index).and_then(|reader| reader.read());
+    link.map(|link| link.mtu).map_err(io::Error::other)
+}
+
+fn stage(spec: &EndSpec) -> io::Result<Stage> {
+    let secret = SecretHex("5a".repeat(32));
+    let key = TransferKey::new(&secret).ok_or_else(|| io::Error::other("no key"))?;
+    let rate_bps = spec.load.rate_bps.map(|rate| rate / u64::from(spec.load.flows));
+    let flow = |id: u16| Flow {
+        id: FlowId::from(id),
+        role: spec.role,
+        peer: spec.sink,
+        rate_bps,
+        key: key.clone(),
+        meter: Arc::default(),
+    };
+    let round = Round {
+        offset_us: 0,
+        for_us: spec.for_ms * 1000,
+        carriage: carriage(spec),
+        flows: (1..=spec.load.flows).map(flow).collect(),
+    };
+    Ok(Stage {
+        index: 1,
+        fleet_key: key.clone(),
+        payload: Arc::new(Payload::new(&key)?),
+        rounds: vec![round],
+        peers: BTreeMap::from([(HostId(1), spec.sink)]),
+    })
+}
+
+/// The load as a scenario would say it.
+fn carriage(spec: &EndSpec) -> Carriage {
+    let load = &spec.load;
+    let (transport, frame_size_bytes) = match load.transport {
+        Transport::Tcp => (carriage::Transport::Tcp, None),
+        Transport::Udp { single: false, .. } => (carriage::Transport::Udp, None),
+        Transport::Udp { datagram_bytes, single: true } => {
+            (carriage::Transport::Udp, Some(datagram_bytes + UDP_FRAME_BYTES))
+        }
+        Transport::Quic => (carriage::Transport::Quic, None),
+    };
+    Carriage {
+        transport,
+        frame_size_bytes,
+        layout: match load.layout {
+            Layout::Write => BufferLayout::Write,
+            Layout::Vmsplice => BufferLayout::Vmsplice,
+        },
+        receive: match load.receive {
+            Receive::Discard => ReceiveMode::Discard,
+            Receive::Read => ReceiveMode::Read,
+        },
+        ..Carriage::tcp(load.streams)
+    }
+}
+
+/// What the carriers told.
+#[derive(Default)]
+struct Heard {
+    slots: BTreeMap<FlowId, BTreeMap<u64, Option<u64>>>,
+    sent: BTreeMap<FlowId, u64>,
+    ended_us: u64,
+}
+
+impl Heard {
+    fn take(&mut self, spec: &EndSpec, body: Body) {
+        match body {
+            Body::Samples(samples) => {
+                for (flow, counts) in samples.rx {
+                    self.slots.entry(flow).or_default().extend((samples.s..).zip(counts));
+                }
+            }
+            Body::Sent { flow, bytes } => {
+                self.sent.insert(flow, bytes);
+                self.ended_us = clock::now_us().saturating_sub(spec.end_us());
+            }
+            _ => {}
+        }
+    }
+
+    fn complete(&self, spec: &EndSpec) -> bool {
+        let flows = usize::from(spec.load.flows);
+        let last = spec.end_us() / SLOT_US - 1;
+        match spec.role {
+            Role::Source => self.sent.len() == flows,
+            Role::Sink => {
+                self.slots.len() == flows && self.slots.values().all(|slots| slots.contains_key(&last))
+            }
+        }
+    }
+
+    fn report(self, spec: &EndSpec, shared: &Shared) -> EndReport {
+        if spec.role == Role::Source {
+            let ended = self.sent.len() == usize::from(spec.load.flows);
+            return EndReport {
+                bytes: ended.then(|| self.sent.values().sum()),
+                for_s: spec.for_ms as f64 / 1000.0,
+                ended_late_s: ended.then_some(self.ended_us as f64 / 1e6),
+                ..EndReport::default()
+            };
+        }
+        let slots: Vec<Option<u64>> = (spec.start_us / SLOT_US..spec.end_us() / SLOT_US)
+            .map(|slot| {
+                let of_flows = self.slots.values().map(|slots| slots.get(&slot).copied().flatten());
+                of_flows.sum::<Option<u64>>().filter(|_| !self.slots.is_empty())
+            })
+            .collect();
+        let measured: Vec<u64> = slots.iter().flatten().copied().collect();
+        let histogram = shared.lateness.lock().unwrap_or_else(PoisonError::into_inner);
+        EndReport {
+            bytes: (!measured.is_empty()).then(|| measured.iter().sum()),
+            // A slot that was not measured counts neither as bytes nor as time.
+            for_s: measured.len() as f64 * SLOT_US as f64 / 1e6,
+            slots,
+            lateness: (!histogram.is_empty()).then(|| Lateness {
+                p50_us: histogram.value_at_quantile(0.5),
+                p99_us: histogram.value_at_quantile(0.99),
+                max_us: histogram.max(),
+            }),
+            ..EndReport::default()
+        }
+    }
+}
