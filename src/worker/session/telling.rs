@@ -1,7 +1,7 @@
 //! Tells the host's facts and counters: when they are asked for, and what becomes of a
 //! reader that does not answer. Control never waits for it.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use tokio::time::Instant;
 
@@ -160,7 +160,9 @@ impl Serving {
 
     /// The run is over: the facts of the end, and then the last word.
     pub(super) fn finish(&mut self) {
-        if self.finish_by.is_some() || !self.telling.ask_end(self.parts.shared.run_now()) {
+        // Without the run's time no line can be told at its moment.
+        let synced = self.parts.shared.synced.load(Ordering::Relaxed);
+        if self.finish_by.is_some() || !synced || !self.telling.ask_end(self.parts.shared.run_now()) {
             self.done();
         }
     }

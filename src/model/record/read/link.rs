@@ -22,6 +22,7 @@ const STATS64: u16 = 23;
 const TX_QUEUES: u16 = 31;
 const RX_QUEUES: u16 = 32;
 const CARRIER: u16 = 33;
+const CARRIER_CHANGES: u16 = 35;
 const LOWER_NETNS: u16 = 37;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UP_COUNT: u16 = 47;
@@ -126,7 +127,7 @@ pub fn seen(answer: &[u8]) -> Result<LinkSeen, ReadError> {
     Ok(LinkSeen {
         up: u32_at(body, 8).ok_or_else(|| lacks("flags"))? & UP != 0,
         carrier: carrier(&attrs)?,
-        carrier_down: word(CARRIER_DOWN_COUNT, "IFLA_CARRIER_DOWN_COUNT")?,
+        carrier_down: carrier_counts(&attrs)?.1,
         mtu: word(MTU, "IFLA_MTU")?,
         rx_packets: count(0)?,
         tx_packets: count(1)?,
@@ -156,11 +157,24 @@ fn carrier(attrs: &Attributes<'_>) -> Result<bool, ReadError> {
     byte.map(|byte| *byte != 0).ok_or_else(|| lacks("IFLA_CARRIER"))
 }
 
+/// How often the carrier came and went. Kernels before 4.16 tell the sum alone; as coming and
+/// going take turns, the present state tells how it divides.
+fn carrier_counts(attrs: &Attributes<'_>) -> Result<(u32, u32), ReadError> {
+    let word = |kind| attrs.get(&kind).and_then(|value| u32_at(value, 0));
+    if let Some(both) = word(CARRIER_UP_COUNT).zip(word(CARRIER_DOWN_COUNT)) {
+        return Ok(both);
+    }
+    let changes = word(CARRIER_CHANGES).ok_or_else(|| lacks("IFLA_CARRIER_DOWN_COUNT"))?;
+    let (half, odd) = (changes / 2, changes % 2);
+    Ok(if carrier(attrs)? { (half + odd, half) } else { (half, half + odd) })
+}
+
 fn facts(body: &[u8], attrs: &Attributes<'_>) -> Result<LinkFacts, ReadError> {
     let optional = |kind| attrs.get(&kind).and_then(|value| u32_at(value, 0));
     let word = |kind, what: &str| optional(kind).ok_or_else(|| lacks(what));
     let state = attrs.get(&OPERSTATE).and_then(|value| value.first());
     let state = *state.ok_or_else(|| lacks("IFLA_OPERSTATE"))?;
+    let (carrier_up_count, carrier_down_count) = carrier_counts(attrs)?;
     let operstate = OPERSTATES.get(usize::from(state)).map(ToString::to_string);
     Ok(LinkFacts {
         up: u32_at(body, 8).ok_or_else(|| lacks("flags"))? & UP != 0,
@@ -172,8 +186,8 @@ fn facts(body: &[u8], attrs: &Attributes<'_>) -> Result<LinkFacts, ReadError> {
         tx_queues: optional(TX_QUEUES),
         rx_queues: optional(RX_QUEUES),
         gso_max_bytes: optional(GSO_MAX_SIZE),
-        carrier_up_count: word(CARRIER_UP_COUNT, "IFLA_CARRIER_UP_COUNT")?,
-        carrier_down_count: word(CARRIER_DOWN_COUNT, "IFLA_CARRIER_DOWN_COUNT")?,
+        carrier_up_count,
+        carrier_down_count,
     })
 }
 
