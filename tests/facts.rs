@@ -316,6 +316,5 @@ fn a_second_s_counters_cost_less_than_a_hundredth_of_a_core() {
     }
     let each_us = (cpu_us() - before) / i64::from(ROUNDS);
     assert_eq!(open.len(), 64);
-    println!("counters() with 64 connections: {each_us} us of CPU");
     assert!(each_us < 10_000, "{each_us} us of CPU for one look, above 1 % of a core at one a second");
 }
