@@ -11,4 +11,5 @@ pub mod namespace;
 pub mod offload;
 pub mod pages;
 pub mod process;
+pub mod route;
 pub mod socket;

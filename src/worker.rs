@@ -27,6 +27,7 @@ use crate::{
 
 pub mod bench;
 mod facts;
+pub mod host;
 mod limits;
 mod nic;
 mod offset;

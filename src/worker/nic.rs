@@ -11,10 +11,11 @@ use std::{
 };
 
 use crate::{
-    model::fleet::host::NicFacts,
+    model::{fleet::host::NicFacts, record::read},
     sys::{
-        ethtool,
+        ethtool::Ethtool,
         link::{self, Address, LinkReader},
+        route::RouteSocket,
     },
 };
 
@@ -117,26 +118,28 @@ fn route_to(coordinator: SocketAddr) -> io::Result<IpAddr> {
 
 /// What is known of the card before any load.
 pub fn describe(address: &Address) -> NicFacts {
+    let driver = Ethtool::open(&address.iface).ok();
     let mtu = LinkReader::new(address.index).and_then(|reader| reader.read()).ok().map(|link| link.mtu);
     NicFacts {
         iface: address.iface.clone(),
         addr: Some(address.addr),
-        driver: ethtool::driver(&address.iface).ok(),
-        speed_bps: ethtool::speed_bps(&address.iface).ok().flatten(),
+        driver: driver
+            .as_ref()
+            .and_then(|driver| read::ethtool::drvinfo(&driver.drvinfo().ok()?).ok())
+            .map(|info| info.name),
+        speed_bps: driver.and_then(|driver| {
+            read::link_modes::link_settings(&driver.link_settings().ok()?).ok()?.speed_bps
+        }),
         mtu,
-        lower: lower_devices(&address.iface),
+        lower: lower_devices(address.index),
     }
 }
 
-/// The lower devices of a bond, VLAN or bridge, where sysfs shows this namespace.
-fn lower_devices(iface: &str) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(format!("/sys/class/net/{iface}")) else { return Vec::new() };
-    let mut lower: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("lower_").map(str::to_owned))
-        .collect();
-    lower.sort();
-    lower
+/// The lower devices of a bond, VLAN or bridge; by netlink, because sysfs may show another
+/// network namespace's interface of this name. The host's facts say where that failed.
+fn lower_devices(index: u32) -> Vec<String> {
+    let dump = RouteSocket::open().and_then(|socket| socket.links()).unwrap_or_default();
+    read::link::lower(&dump, index).unwrap_or_default()
 }
 
 /// Holds an interface against a second worker for as long as the process lives.
