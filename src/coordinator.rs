@@ -23,7 +23,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{
-    plan::{scenario::Scenario, schedule},
+    plan::{layout::Plan, policy::Policy, scenario::Scenario, schedule},
     record::line::Ended,
     run::event::RunEvent,
 };
@@ -53,6 +53,11 @@ pub struct Settings {
     pub seed: u64,
     /// Whether the links are a lab's.
     pub simulated_links: bool,
+    /// What the hosts' configuration is judged by; it goes into the record.
+    pub policy: Option<Policy>,
+    /// Whether only the facts of the hosts are wanted: then the scenario has no stages, and
+    /// nothing is sent.
+    pub survey: bool,
     /// Whether traffic of others on the same cards is accepted.
     pub shared: bool,
 }
@@ -111,9 +116,14 @@ pub async fn run(
         expected: settings.expect,
     });
     let fleet = gather::gather(&settings, ground, &mut teller, &mut stop).await?;
-    let plan = match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
-        Ok(plan) => plan,
-        Err(faults) => return Err(fleet.give_up(RunError::Usage(faults.to_string())).await),
+    let plan = if settings.survey {
+        // No stage, not even `reach`: the course goes straight to collecting what was told.
+        Plan { seed: settings.seed, stages: Vec::new() }
+    } else {
+        match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
+            Ok(plan) => plan,
+            Err(faults) => return Err(fleet.give_up(RunError::Usage(faults.to_string())).await),
+        }
     };
     let driver = driver::Driver::open(&settings, plan, fleet, teller)?;
     driver.drive(stop).await

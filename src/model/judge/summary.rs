@@ -283,6 +283,8 @@ pub enum FindingKind {
     SharedCongestion,
     /// The coordinator itself was held up.
     CoordinatorImpaired,
+    /// The configuration is not as it should be.
+    Audit,
 }
 
 impl FindingKind {
@@ -306,6 +308,7 @@ impl FindingKind {
             Self::Path => "path",
             Self::SharedCongestion => "shared_congestion",
             Self::CoordinatorImpaired => "coordinator_impaired",
+            Self::Audit => "audit",
         }
     }
 }
