@@ -8,4 +8,5 @@ pub mod ethtool;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod route;
 pub mod socket;

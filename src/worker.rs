@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod facts;
+pub mod host;
 mod limits;
 mod nic;
 mod offset;

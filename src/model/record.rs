@@ -3,4 +3,6 @@
 pub mod book;
 pub mod facts;
 pub mod line;
+pub mod moved;
+pub mod read;
 pub mod text;
