@@ -23,7 +23,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{
-    plan::{layout::Plan, policy::Policy, scenario::Scenario, schedule},
+    plan::{
+        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        layout::{Plan, PlannedRound, PlannedStage, StageKind},
+        policy::Policy,
+        scenario::Scenario,
+        schedule,
+    },
     record::line::Ended,
     run::event::RunEvent,
 };
@@ -117,8 +123,7 @@ pub async fn run(
     });
     let fleet = gather::gather(&settings, ground, &mut teller, &mut stop).await?;
     let plan = if settings.survey {
-        // No stage, not even `reach`: the course goes straight to collecting what was told.
-        Plan { seed: settings.seed, stages: Vec::new() }
+        survey(settings.seed)
     } else {
         match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
             Ok(plan) => plan,
@@ -127,6 +132,27 @@ pub async fn run(
     };
     let driver = driver::Driver::open(&settings, plan, fleet, teller)?;
     driver.drive(stop).await
+}
+
+/// How long workers get for their facts: reading them takes milliseconds, unpacking modules
+/// of several kernels longer. The clocks of both ends come together meanwhile.
+const SURVEY_US: u64 = 2_000_000;
+
+/// A plan of one stage without flows, not even those of `reach`: time for the hosts to tell
+/// of themselves.
+fn survey(seed: u64) -> Plan {
+    let dose = Dose {
+        pattern: Pattern::Storm,
+        ways: Ways::BothWays,
+        rate: Rate::Unpaced,
+        streams: 1,
+        layout: BufferLayout::Write,
+        receive: ReceiveMode::Discard,
+    };
+    let round = PlannedRound { offset_us: 0, for_us: SURVEY_US, dose, flows: Vec::new() };
+    let stage =
+        PlannedStage { index: 0, name: "facts".to_owned(), kind: StageKind::Load, rounds: vec![round] };
+    Plan { seed, stages: vec![stage] }
 }
 
 #[cfg(test)]

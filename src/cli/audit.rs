@@ -26,10 +26,13 @@ use crate::{
     report,
 };
 
+mod local;
+
 pub(super) fn main(args: &AuditArgs) -> Result<u8, Failure> {
     let policy = args.policy.as_deref().map(policy).transpose()?;
     let subjects = match &args.facts {
         Some(paths) => from_files(paths)?,
+        None if args.local => vec![local::subject(args)?],
         None => from_fleet(args)?,
     };
     let audit = audit::audit(&subjects, policy.as_ref());
