@@ -167,9 +167,10 @@ fn cell(host: &AuditedHost, row: &Row) -> (String, bool) {
 /// The rows that say anything of these hosts.
 fn told_rows(audit: &Audit) -> Vec<&'static Row> {
     let says = |row: &&Row| {
-        audit.hosts.iter().any(|host| {
-            host.table.get(row.name).is_some_and(|value| value.as_deref() != Some("none"))
-        })
+        audit
+            .hosts
+            .iter()
+            .any(|host| host.table.get(row.name).is_some_and(|value| value.as_deref() != Some("none")))
     };
     ROWS.iter().filter(says).collect()
 }

@@ -132,7 +132,13 @@ pub fn is_fit(checks: &[Check]) -> bool {
     checks.iter().all(|check| check.level != Level::Bad)
 }
 
-fn check(name: &str, level: Level, value: impl Into<String>, limit: impl Into<String>, remedy: &str) -> Check {
+fn check(
+    name: &str,
+    level: Level,
+    value: impl Into<String>,
+    limit: impl Into<String>,
+    remedy: &str,
+) -> Check {
     let remedy = if level == Level::Ok { "" } else { remedy };
     Check {
         name: name.to_owned(),
@@ -274,9 +280,7 @@ fn clock(synchronised: &Reading<bool>) -> Check {
     match synchronised {
         Err(why) => unread(name, why, limit),
         Ok(true) => check(name, Level::Ok, "synchronised", limit, ""),
-        Ok(false) => {
-            check(name, Level::Warn, "not synchronised", limit, "start chrony or systemd-timesyncd")
-        }
+        Ok(false) => check(name, Level::Warn, "not synchronised", limit, "start chrony or systemd-timesyncd"),
     }
 }
 
@@ -299,7 +303,13 @@ fn net_admin(mask: &Reading<u64>) -> Check {
         Ok(mask) => {
             let has = mask & CAP_NET_ADMIN != 0;
             let value = if has { "held" } else { "not held" };
-            check(name, level(has, true), value, limit, "setcap cap_net_admin+ep nicburn-worker, or run as root")
+            check(
+                name,
+                level(has, true),
+                value,
+                limit,
+                "setcap cap_net_admin+ep nicburn-worker, or run as root",
+            )
         }
     }
 }

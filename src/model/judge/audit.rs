@@ -11,11 +11,7 @@
 //! [`audit`] is where they meet; `told` makes findings of a run's summary of it. Pure: facts
 //! in, findings out. How they look is the report's.
 
-use crate::model::{
-    fleet::host::HostName,
-    plan::policy::Policy,
-    record::facts::HostFacts,
-};
+use crate::model::{fleet::host::HostName, plan::policy::Policy, record::facts::HostFacts};
 
 pub mod command;
 mod demands;

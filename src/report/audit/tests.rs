@@ -149,7 +149,9 @@ fn colour_changes_nothing_but_colour() {
     let coloured = text(&audit, Style { colour: true });
     let mut plain = String::new();
     for part in coloured.split('\u{1b}') {
-        plain.push_str(part.strip_prefix('[').and_then(|rest| rest.split_once('m')).map_or(part, |(_, rest)| rest));
+        plain.push_str(
+            part.strip_prefix('[').and_then(|rest| rest.split_once('m')).map_or(part, |(_, rest)| rest),
+        );
     }
     assert_ne!(coloured, plain);
     let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();

@@ -47,14 +47,30 @@ fn what_stops_a_run_is_bad_and_what_only_limits_it_a_warning() {
         ("open files", Level::Warn, Readings { open_files: Ok((256, 2048)), ..good() }),
         ("locked memory", Level::Warn, Readings { locked_bytes: Ok(Some(65_536)), ..good() }),
         ("rmem_max", Level::Warn, Readings { rmem_max: Ok(212_992), ..good() }),
-        ("congestion control", Level::Warn, Readings { congestion_controls: Ok(vec!["reno".to_owned()]), ..good() }),
-        ("congestion control", Level::Bad, Readings { congestion_controls: Ok(vec!["bbr".to_owned()]), ..good() }),
+        (
+            "congestion control",
+            Level::Warn,
+            Readings { congestion_controls: Ok(vec!["reno".to_owned()]), ..good() },
+        ),
+        (
+            "congestion control",
+            Level::Bad,
+            Readings { congestion_controls: Ok(vec!["bbr".to_owned()]), ..good() },
+        ),
         ("CPU quota", Level::Warn, Readings { throttled: Ok(Some((30, 100))), ..good() }),
-        ("user namespaces", Level::Warn, Readings { user_namespaces: Ok(Some("forbidden".to_owned())), ..good() }),
+        (
+            "user namespaces",
+            Level::Warn,
+            Readings { user_namespaces: Ok(Some("forbidden".to_owned())), ..good() },
+        ),
         ("nft", Level::Warn, Readings { tools: vec![("nft", false)], ..good() }),
         ("clock", Level::Warn, Readings { clock_synchronised: Ok(false), ..good() }),
         ("disk", Level::Bad, Readings { disk_free_bytes: Ok(1 << 20), ..good() }),
-        ("port 1/udp", Level::Bad, Readings { ports: vec![("port 1/udp".to_owned(), Err("in use".to_owned()))], ..good() }),
+        (
+            "port 1/udp",
+            Level::Bad,
+            Readings { ports: vec![("port 1/udp".to_owned(), Err("in use".to_owned()))], ..good() },
+        ),
     ];
     for (name, level, readings) in cases {
         assert_eq!(not_ok(&readings), [(name.to_owned(), level)]);

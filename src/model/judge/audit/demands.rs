@@ -54,15 +54,17 @@ fn met(facts: &HostFacts, demand: &Demand) -> Met {
                 Met::Unknown("driver", "the driver tells no firmware version".to_owned())
             }
         }),
-        Demand::KernelMin(least) => told("kernel", &facts.machine.kernel, |own| {
-            at_least(own, least, version::order_of_kernels)
-        }),
+        Demand::KernelMin(least) => {
+            told("kernel", &facts.machine.kernel, |own| at_least(own, least, version::order_of_kernels))
+        }
         Demand::Mtu(want) => told("link", &card.link, |link| equal(&link.mtu, want)),
-        Demand::LinkSpeedMin(least) => told("settings", &card.settings, |settings| match settings.speed_bps {
-            Some(bps) if bps >= least.bps() => Met::Yes,
-            Some(bps) => Met::No(crate::model::fleet::units::BitRate::from_bps(bps).to_string()),
-            None => Met::Unknown("settings", "the driver does not know the link's speed".to_owned()),
-        }),
+        Demand::LinkSpeedMin(least) => {
+            told("settings", &card.settings, |settings| match settings.speed_bps {
+                Some(bps) if bps >= least.bps() => Met::Yes,
+                Some(bps) => Met::No(crate::model::fleet::units::BitRate::from_bps(bps).to_string()),
+                None => Met::Unknown("settings", "the driver does not know the link's speed".to_owned()),
+            })
+        }
         Demand::RingRxMin(least) => told("rings", &card.rings, |rings| count(rings.rx, *least)),
         Demand::RingTxMin(least) => told("rings", &card.rings, |rings| count(rings.tx, *least)),
         Demand::CombinedMin(least) => {
@@ -148,7 +150,10 @@ fn words(demand: &Demand) -> Told {
         }
         Demand::FirmwareMin(min) => {
             let told = of_row("firmware", "the firmware", least(min));
-            Told { mend: "update it with the card's vendor's tool, then power-cycle the host".to_owned(), ..told }
+            Told {
+                mend: "update it with the card's vendor's tool, then power-cycle the host".to_owned(),
+                ..told
+            }
         }
         Demand::KernelMin(min) => {
             let told = of_row("kernel", "the kernel", least(min));

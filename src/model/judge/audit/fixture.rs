@@ -41,7 +41,11 @@ pub fn sound() -> HostFacts {
                 duplex: Some("full".to_owned()),
                 autoneg: Some(false),
             }),
-            features: features(&[("rx-gro", true), ("tx-scatter-gather", true), ("tx-tcp-segmentation", true)]),
+            features: features(&[
+                ("rx-gro", true),
+                ("tx-scatter-gather", true),
+                ("tx-tcp-segmentation", true),
+            ]),
             rings: Fact::Known(Rings { rx: 512, rx_max: 4096, tx: 1024, tx_max: 4096 }),
             channels: Fact::Absent,
             coalesce: Fact::Absent,

@@ -45,10 +45,7 @@ fn difference(fleet: &Fleet<'_>, subject: &Subject, row: &Row) -> Option<(String
 
 fn finding(subject: &Subject, row: &Row, own: String, most: Majority) -> AuditFinding {
     let Majority { value, agree, of } = most;
-    let text = format!(
-        "the {} is {own}; {agree} of {of} hosts of its kind have {value}",
-        row.title,
-    );
+    let text = format!("the {} is {own}; {agree} of {of} hosts of its kind have {value}", row.title);
     let mut values = fills(subject);
     values.extend([("own".to_owned(), own), ("want".to_owned(), value)]);
     AuditFinding {
@@ -75,9 +72,7 @@ fn offloads(fleet: &Fleet<'_>, subject: &Subject) -> Vec<(String, bool, Majority
     let Some(own) = subject.facts.card.features.known() else { return Vec::new() };
     own.iter()
         .filter_map(|(name, feature)| {
-            let state = |facts: &HostFacts| {
-                Some(word(facts.card.features.known()?.get(name)?.on).to_owned())
-            };
+            let state = |facts: &HostFacts| Some(word(facts.card.features.known()?.get(name)?.on).to_owned());
             let most = fleet.majority(subject, true, state)?;
             (most.value != word(feature.on)).then(|| (name.clone(), feature.on, most))
         })
@@ -91,18 +86,13 @@ const fn word(on: bool) -> &'static str {
 /// One finding for all offloads of a host: they were most likely set together.
 fn offloads_finding(subject: &Subject, differing: &[(String, bool, Majority)]) -> Option<AuditFinding> {
     let (_, _, first) = differing.first()?;
-    let said: Vec<String> = differing
-        .iter()
-        .take(OFFLOADS_SAID)
-        .map(|(name, on, _)| format!("{name} {}", word(*on)))
-        .collect();
+    let said: Vec<String> =
+        differing.iter().take(OFFLOADS_SAID).map(|(name, on, _)| format!("{name} {}", word(*on))).collect();
     let more = differing.len().saturating_sub(OFFLOADS_SAID);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let mut values = fills(subject);
-    let settings: Vec<String> = differing
-        .iter()
-        .map(|(name, _, most)| format!("{} {}", command::word(name), most.value))
-        .collect();
+    let settings: Vec<String> =
+        differing.iter().map(|(name, _, most)| format!("{} {}", command::word(name), most.value)).collect();
     let look = command::fill("ethtool -k {iface}", &values);
     let mend = format!("{} {}", command::fill("ethtool -K {iface}", &values), settings.join(" "));
     values.extend(differing.iter().map(|(name, on, _)| (name.clone(), word(*on).to_owned())));

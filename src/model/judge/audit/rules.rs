@@ -187,13 +187,36 @@ pub fn is_of_machine(rule: &str) -> bool {
 
 /// Drivers of network cards that are known to be installed by way of DKMS.
 const NETWORK_DRIVERS: &[&str] = &[
-    "atlantic", "bnxt_en", "e1000e", "ena", "gve", "hinic", "i40e", "i40evf", "iavf", "ice", "igb", "igbvf",
-    "igc", "ixgbe", "ixgbevf", "mana", "mlx4_core", "mlx4_en", "mlx5_core", "qede", "r8125", "r8168", "tg3",
+    "atlantic",
+    "bnxt_en",
+    "e1000e",
+    "ena",
+    "gve",
+    "hinic",
+    "i40e",
+    "i40evf",
+    "iavf",
+    "ice",
+    "igb",
+    "igbvf",
+    "igc",
+    "ixgbe",
+    "ixgbevf",
+    "mana",
+    "mlx4_core",
+    "mlx4_en",
+    "mlx5_core",
+    "qede",
+    "r8125",
+    "r8168",
+    "tg3",
     "vmxnet3",
 ];
 
 /// Whether a module drives network cards, or the one under test.
 fn is_network_driver(case: &Case<'_>, module: &str) -> bool {
     let own = case.subject.facts.module.name.known().map(String::as_str);
-    NETWORK_DRIVERS.contains(&module) || own == Some(module) || fleet::driver(&case.subject.facts) == Some(module)
+    NETWORK_DRIVERS.contains(&module)
+        || own == Some(module)
+        || fleet::driver(&case.subject.facts) == Some(module)
 }

@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::{
-    fixture::{self, NEW_KERNEL, OLD_KERNEL, channels, dkms, features, fell_back, kernel, sound, sound_and, will_fall_back},
+    fixture::{
+        self, NEW_KERNEL, OLD_KERNEL, channels, dkms, features, fell_back, kernel, sound, sound_and,
+        will_fall_back,
+    },
     rules::RULES,
     shape::AuditVerdict,
     *,
@@ -85,7 +88,8 @@ fn the_causes_of_a_fallback_are_told_apart() {
         let audit = among_seven(facts);
         of(&audit, "h8").first().map(|finding| finding.text.clone()).expect("a finding")
     };
-    let headers = |facts: &mut HostFacts| facts.kernels = Fact::Known(vec![kernel(NEW_KERNEL, true, true, None)]);
+    let headers =
+        |facts: &mut HostFacts| facts.kernels = Fact::Known(vec![kernel(NEW_KERNEL, true, true, None)]);
     assert!(cause(headers).ends_with("not built for 3.13.0-101-generic"));
     assert!(cause(|facts| facts.dkms = Fact::Known(vec![])).contains("not under DKMS here"));
     assert!(cause(|facts| facts.dkms = Fact::Unread("refused".to_owned())).contains("not known, because"));
@@ -118,7 +122,8 @@ fn examples() -> Vec<(&'static str, HostFacts)> {
         (
             "module_not_as_on_disk",
             changed(|facts| {
-                facts.kernels = Fact::Known(vec![kernel(OLD_KERNEL, true, true, Some(("4.2.7", "DDDD", true)))]);
+                facts.kernels =
+                    Fact::Known(vec![kernel(OLD_KERNEL, true, true, Some(("4.2.7", "DDDD", true)))]);
             }),
         ),
         ("sg_with_vif", fell_back()),
@@ -272,7 +277,10 @@ fn a_demand_that_is_not_met_fails_its_host_unless_it_says_warn() {
     let unmet = against("driver_version_min = \"2.16.5\"\n", sound());
     assert_eq!(unmet.verdict, AuditVerdict::Failed);
     assert_eq!(unmet.findings[0].rule, "policy.driver_version_min");
-    assert_eq!(unmet.findings[0].text, "the driver's version is 2.16.4, and the policy asks for 2.16.5 or later");
+    assert_eq!(
+        unmet.findings[0].text,
+        "the driver's version is 2.16.4, and the policy asks for 2.16.5 or later"
+    );
     let warned = against("severity = \"warn\"\nmtu = 1500\n", sound());
     assert_eq!(warned.verdict, AuditVerdict::Warnings);
     let met = "driver = \"ixgbevf\"\ndriver_version_min = \"2.16\"\nkernel_min = \"3.13\"\nmtu = 9001\n\
@@ -415,7 +423,10 @@ mod in_a_run {
         tell(&mut record, 9, 12_100_000, back);
         let summary = judge(&record);
         let told = audits(&summary, 3);
-        assert!(told[0].starts_with("fell_back_to_xen_netfront: since the reboot seen at 12.1 s: "), "{told:?}");
+        assert!(
+            told[0].starts_with("fell_back_to_xen_netfront: since the reboot seen at 12.1 s: "),
+            "{told:?}"
+        );
         let last = subjects(&record).pop().expect("four hosts");
         assert_eq!(last.facts.machine.kernel.known().map(String::as_str), Some(NEW_KERNEL));
     }

@@ -27,7 +27,8 @@ use crate::model::{
 pub fn findings(record: &Record) -> BTreeMap<HostId, Vec<Finding>> {
     let told = Told::of(record);
     let mut found: BTreeMap<HostId, Vec<Finding>> = BTreeMap::new();
-    let first: Vec<Subject> = told.first.iter().filter_map(|(host, seen)| told.subject(*host, seen)).collect();
+    let first: Vec<Subject> =
+        told.first.iter().filter_map(|(host, seen)| told.subject(*host, seen)).collect();
     let at = |host: &HostId| told.first.get(host).map(|(at, _)| *at);
     let mut said: BTreeSet<(HostId, String, String)> = BTreeSet::new();
     for (host, finding) in told.audited(record, &first) {
@@ -124,10 +125,8 @@ impl<'r> Told<'r> {
 }
 
 fn as_finding(finding: &AuditFinding, at: Option<RunTime>, when: &str) -> Finding {
-    let text = format!(
-        "{}: {when}{}. Look: {}. Mend: {}",
-        finding.rule, finding.text, finding.look, finding.mend
-    );
+    let text =
+        format!("{}: {when}{}. Look: {}. Mend: {}", finding.rule, finding.text, finding.look, finding.mend);
     let mut told = cause::bare(FindingKind::Audit, finding.severity, &[], text);
     // The host's own facts: read, and not inferred from what others received.
     told.evidence = Basis::Corroborated;

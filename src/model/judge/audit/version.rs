@@ -135,8 +135,14 @@ mod tests {
 
     #[test]
     fn kernel_releases_of_three_distributions_are_in_order() {
-        rising(&["3.13.0-24-generic", "5.15.0-91-generic", "5.15.0-119-generic", "6.8.0-45-generic"], order_of_kernels);
-        rising(&["6.1.90-99.173.amzn2023.x86_64", "6.1.102-108.177.amzn2023", "6.1.102-111.182.amzn2023"], order_of_kernels);
+        rising(
+            &["3.13.0-24-generic", "5.15.0-91-generic", "5.15.0-119-generic", "6.8.0-45-generic"],
+            order_of_kernels,
+        );
+        rising(
+            &["6.1.90-99.173.amzn2023.x86_64", "6.1.102-108.177.amzn2023", "6.1.102-111.182.amzn2023"],
+            order_of_kernels,
+        );
         rising(
             &["4.18.0-513.el8.x86_64", "4.18.0-553.el8_10.x86_64", "4.18.0-553.16.1.el8_10.x86_64"],
             order_of_kernels,

@@ -41,11 +41,7 @@ pub const OFFLOADS: &[Offload] = &[
             "tx-tcp6-segmentation",
         ],
     },
-    Offload {
-        short: "gso",
-        long: "generic-segmentation-offload",
-        features: &["tx-generic-segmentation"],
-    },
+    Offload { short: "gso", long: "generic-segmentation-offload", features: &["tx-generic-segmentation"] },
     Offload { short: "gro", long: "generic-receive-offload", features: &["rx-gro"] },
     Offload { short: "lro", long: "large-receive-offload", features: &["rx-lro"] },
     Offload { short: "rxvlan", long: "rx-vlan-offload", features: &["rx-vlan-hw-parse"] },

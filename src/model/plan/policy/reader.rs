@@ -35,6 +35,9 @@ const GRADED: &[&str] = &[
     "offloads",
 ];
 
+/// A key, and what a value of it demands.
+type Key<T> = (&'static str, fn(T) -> Demand);
+
 /// An MTU that the kernel takes for some interface.
 const MTU: std::ops::Range<u32> = 68..65_536;
 
@@ -155,7 +158,7 @@ fn demands(
 ) {
     let mut found: Vec<Demand> = Vec::new();
     found.extend(reader.text(table, within, "driver").map(|(name, _)| Demand::Driver(name)));
-    let versions: [(&str, fn(String) -> Demand); 3] = [
+    let versions: [Key<String>; 3] = [
         ("driver_version_min", Demand::DriverVersionMin),
         ("firmware_min", Demand::FirmwareMin),
         ("kernel_min", Demand::KernelMin),
@@ -191,7 +194,7 @@ fn speed(reader: &mut Reader<'_>, table: &DeTable<'_>, within: &str) -> Option<B
 
 /// `[rings]` and `[channels]`.
 fn counts(reader: &mut Reader<'_>, table: &DeTable<'_>, within: &str) -> Vec<Demand> {
-    let groups: [(&str, &[(&str, fn(u32) -> Demand)]); 2] = [
+    let groups: [(&str, &[Key<u32>]); 2] = [
         ("rings", &[("rx_min", Demand::RingRxMin), ("tx_min", Demand::RingTxMin)]),
         ("channels", &[("combined_min", Demand::CombinedMin)]),
     ];

@@ -79,7 +79,8 @@ fn a_section_for_some_hosts_holds_over_what_is_said_for_all() {
 
 #[test]
 fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
-    let text = "driver = \"ena\"\ndriver_versoin_min = \"2.16\"\n\n[offloads]\nsgg = true\n\n[ring]\nrx_min = 1\n";
+    let text =
+        "driver = \"ena\"\ndriver_versoin_min = \"2.16\"\n\n[offloads]\nsgg = true\n\n[ring]\nrx_min = 1\n";
     insta::assert_snapshot!(faults(text), @r"
     policy.toml has 3 faults
       line 2, driver_versoin_min: is no known key
@@ -97,7 +98,8 @@ fn wrong_values_are_told_all_at_once() {
         "mtu = \"9001\"\nlink_speed_min = \"10\"\ndriver_version_min = \"new\"\nseverity = \"bad\"\n\
          rings = 5\nchannels.combined_min = 0\noffloads.sg = 1\n[[for]]\nrequire.mtu = 1\n",
     );
-    for word in ["mtu", "unit", "`new`", "`bad`", "rings", "out of bounds", "offloads.sg", "line 8", "line 9"] {
+    for word in ["mtu", "unit", "`new`", "`bad`", "rings", "out of bounds", "offloads.sg", "line 8", "line 9"]
+    {
         assert!(told.contains(word), "`{word}` is missing in:\n{told}");
     }
 }

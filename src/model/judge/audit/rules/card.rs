@@ -44,7 +44,10 @@ fn why_lost(case: &Case<'_>, lost: &str) -> String {
             format!("{} {} is under DKMS but not built for {kernel}", module.name, module.version)
         }
         (None, _) if unread.is_some() => {
-            format!("why is not known, because DKMS or kernels could not be read ({})", unread.unwrap_or_default())
+            format!(
+                "why is not known, because DKMS or kernels could not be read ({})",
+                unread.unwrap_or_default()
+            )
         }
         (None, _) if kernels::network_modules(case).is_empty() => {
             format!("{lost} is not under DKMS here, so an upgrade of the kernel did not bring it along")
