@@ -4,6 +4,7 @@
 //! fails and says so. One fleet at a time: they share the machine's cores.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -11,7 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nicburn::model::judge::summary::{FindingKind, Summary, Verdict};
+use nicburn::model::{
+    judge::summary::{FindingKind, Summary, Verdict},
+    record::{
+        facts::{Asked, HostFacts},
+        line::{Body, Line},
+        text,
+    },
+};
 
 /// One fleet at a time, also after a failed test.
 static TURN: Mutex<()> = Mutex::new(());
@@ -139,6 +147,39 @@ fn a_healthy_demo_passes_everybody() {
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     let summary = summary(&out.path().join("latest"));
     assert!(summary.hosts.iter().all(|host| host.findings.is_empty()), "{}", said(&done));
+    each_worker_tells_its_facts(&out.path().join("latest"));
+}
+
+/// Whole facts of the own card at both ends of a run, and counters in between.
+fn each_worker_tells_its_facts(run: &Path) {
+    let record = fs::read_to_string(run.join("record.jsonl")).expect("a record");
+    let longest = record.lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 48 * 1024, "a line of {longest} bytes");
+    let lines: Vec<Line> = record.lines().map(|line| text::decode(line).expect("sound")).collect();
+    let instances: BTreeSet<u16> = lines.iter().map(|line| line.i).filter(|instance| *instance > 0).collect();
+    assert!(instances.len() > 1, "{instances:?}");
+    for instance in instances {
+        let own = || lines.iter().filter(|line| line.i == instance).map(|line| &line.body);
+        let facts: Vec<_> =
+            own().filter_map(|b| if let Body::Facts(facts) = b { Some(facts) } else { None }).collect();
+        assert_eq!(
+            facts.iter().map(|f| f.asked).collect::<Vec<_>>(),
+            [Asked::Start, Asked::End],
+            "{instance}"
+        );
+        let card = &facts[0].card;
+        assert_eq!(card.driver.known().map(|driver| driver.name.as_str()), Some("veth"), "{card:?}");
+        assert!(card.link.known().is_some_and(|link| link.carrier) && card.iface == "eth0", "{card:?}");
+        let sent = |facts: &HostFacts| facts.counters.link["tx_bytes"];
+        let told: i64 = own()
+            .filter_map(|body| {
+                if let Body::Counters(moved) = body { moved.moved.get("link.tx_bytes") } else { None }
+            })
+            .sum();
+        let whole = sent(facts[1]) - sent(facts[0]);
+        // After the last second's line control goes on for a moment.
+        assert!(told > 1_000_000 && (whole as f64 / told as f64) < 1.2, "{told} of {whole} bytes");
+    }
 }
 
 #[test]

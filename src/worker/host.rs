@@ -116,7 +116,7 @@ impl HostReader {
         for what in ["cpu", "io", "memory"] {
             let path = format!("proc/pressure/{what}");
             let found = take("pressure", self.parse(&path, read::cpu::pressure));
-            counters.cpu.extend(found.into_iter().map(|(kind, us)| (format!("{what}.{kind}"), us)));
+            counters.cpu.extend(found.into_iter().map(|(kind, us)| (format!("pressure.{what}.{kind}"), us)));
         }
         match self.addresses() {
             Ok(addresses) => counters.addresses = addresses,

@@ -36,14 +36,16 @@ use crate::{
     },
     sys::clock,
     wire::{
-        endpoint::{JoinError, Receiver, Sender, WireError, WorkerSession, connect, join},
+        endpoint::{JoinError, WireError, WorkerSession, connect, join},
         identity::WorkerIdentity,
     },
 };
 
+mod line;
 mod stages;
 mod telling;
 
+use line::{LiveLink, REPLIES_MAX, connected, next_order, reserve};
 use telling::Telling;
 
 /// Joining is tried for this long: the coordinator may still be busy with others.
@@ -71,10 +73,6 @@ const DELIVER_MAX: Duration = Duration::from_secs(10);
 
 /// Stopping by a signal takes no longer than this.
 const LEAVE_MAX: Duration = Duration::from_millis(800);
-
-/// Replies and batches that may wait for a slow line.
-const REPLIES_MAX: usize = 64;
-const BATCHES_MAX: usize = 4;
 
 /// Joins and serves until the run is over.
 pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
@@ -122,30 +120,6 @@ async fn join_run(parts: &Parts) -> Result<WorkerIdentity, Ending> {
             }
         }
     }
-}
-
-/// The two writing tasks of a live session, and what it hears.
-struct LiveLink {
-    orders: Receiver<FromCoordinator>,
-    replies: mpsc::Sender<FromWorker>,
-    batches: mpsc::Sender<String>,
-}
-
-fn writer<T: serde::Serialize + Send + Sync + 'static>(mut to: Sender<T>, room: usize) -> mpsc::Sender<T> {
-    let (queue, mut waiting) = mpsc::channel::<T>(room);
-    tokio::spawn(async move {
-        while let Some(message) = waiting.recv().await {
-            // A line that stalls is tried again until the session is given up, which closes
-            // this queue.
-            while to.send(&message).await.is_err() {
-                if waiting.is_closed() {
-                    return;
-                }
-                sleep(Duration::from_millis(50)).await;
-            }
-        }
-    });
-    queue
 }
 
 struct Serving {
@@ -223,12 +197,7 @@ impl Serving {
     }
 
     fn begin(&mut self, session: WorkerSession) {
-        let link = LiveLink {
-            orders: session.orders,
-            replies: writer(session.replies, REPLIES_MAX),
-            batches: writer(session.lines, BATCHES_MAX),
-        };
-        self.link = Some(link);
+        self.link = Some(LiveLink::of(session));
         self.pings = 0;
         self.reply(FromWorker::Hello(Box::new(self.hello())));
     }
@@ -398,45 +367,6 @@ impl Serving {
             tracing::warn!(%error, "the spool is left behind");
         }
         ended
-    }
-}
-
-/// The next order of a live session; pends while there is none, `None` once it is gone.
-async fn next_order(link: &mut Option<LiveLink>) -> Option<FromCoordinator> {
-    match link {
-        Some(link) => link.orders.next().await.ok().flatten(),
-        None => std::future::pending().await,
-    }
-}
-
-/// The session that is being made; pends while none is, `None` where it failed.
-async fn connected(
-    connecting: &mut Option<JoinHandle<Result<WorkerSession, WireError>>>,
-) -> Option<WorkerSession> {
-    match connecting {
-        Some(task) => match task.await {
-            Ok(Ok(session)) => Some(session),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "the coordinator is not reached");
-                None
-            }
-            Err(error) => {
-                tracing::error!(%error, "connecting broke");
-                None
-            }
-        },
-        None => std::future::pending().await,
-    }
-}
-
-/// Room for a batch; pends where there is nothing to send.
-async fn reserve(batches: Option<mpsc::Sender<String>>) -> Option<mpsc::OwnedPermit<String>> {
-    match batches {
-        Some(batches) => match batches.reserve_owned().await {
-            Ok(permit) => Some(permit),
-            Err(_) => std::future::pending().await,
-        },
-        None => std::future::pending().await,
     }
 }
 

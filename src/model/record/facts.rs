@@ -340,7 +340,8 @@ pub struct Counters {
     /// PCIe advanced error reporting: `correctable`, `nonfatal`, `fatal`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pcie: BTreeMap<String, u64>,
-    /// By core: softirq and steal, in ticks; and of all: `some` and `full` pressure, microseconds.
+    /// By core: softirq and steal, in ticks (`cpu0.softirq`); and of all: time under pressure,
+    /// microseconds (`pressure.memory.full`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cpu: BTreeMap<String, u64>,
     /// Addresses of the interface at that moment, with their prefix length.

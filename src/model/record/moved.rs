@@ -128,9 +128,9 @@ fn cut_map(map: &mut BTreeMap<String, u64>, keep: impl Fn(&str) -> bool) -> usiz
 }
 
 fn cut_queues(facts: &mut HostFacts) {
-    let zero_or_single = |name: &str| !name.bytes().any(|byte| byte.is_ascii_digit());
+    let of_all = |name: &str| !name.bytes().any(|byte| byte.is_ascii_digit());
     let cut = cut_map(&mut facts.counters.driver, |name| {
-        zero_or_single(name) || TROUBLE.iter().any(|word| name.contains(word))
+        of_all(name) || TROUBLE.iter().any(|word| name.contains(word))
     });
     say(facts, "driver (quiet counters of single queues)", cut);
 }
@@ -144,9 +144,7 @@ fn cut_driver(facts: &mut HostFacts) {
 }
 
 fn cut_cores(facts: &mut HostFacts) {
-    let cut = cut_map(&mut facts.counters.cpu, |name| {
-        !name.starts_with("cpu") || name.contains("some") || name.contains("full")
-    });
+    let cut = cut_map(&mut facts.counters.cpu, |name| name.starts_with("pressure."));
     say(facts, "cpu (single cores)", cut);
 }
 

@@ -95,7 +95,7 @@ impl Answers {
     }
 
     pub(super) fn route_link(&self) -> Result<Vec<u8>, AskError> {
-        self.route("link", |route, index| route.link(index))
+        self.route("link", RouteSocket::link)
     }
 
     pub(super) fn route_links(&self) -> Result<Vec<u8>, AskError> {

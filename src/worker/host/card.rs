@@ -40,7 +40,7 @@ impl HostReader {
                 .and_then(|dump| Ok(read::neighbour::neighbours(&dump, self.index)?))
                 .into(),
             pcie: self.pcie(place).into(),
-            interrupts: self.interrupts(place).into(),
+            interrupts: self.interrupts(link, place).into(),
             lower: lower.unwrap_or_default(),
         }
     }
@@ -61,7 +61,7 @@ impl HostReader {
         let (speed, speed_max) = (file("current_link_speed")?, file("max_link_speed")?);
         let (width, width_max) = (file("current_link_width")?, file("max_link_width")?);
         let files = LinkFiles { speed: &speed, speed_max: &speed_max, width: &width, width_max: &width_max };
-        Ok(read::pcie::link(files)?)
+        read::pcie::link(files)?.ok_or(AskError::NotSupported)
     }
 
     /// Counters of PCIe's error reporting; none where the kernel or the card has none.
@@ -75,7 +75,7 @@ impl HostReader {
     }
 
     /// The card's interrupts: those that sysfs lists for its device, and those that name it.
-    fn interrupts(&self, place: &Place) -> Result<Vec<Interrupt>, AskError> {
+    fn interrupts(&self, link: &Result<Link, AskError>, place: &Place) -> Result<Vec<Interrupt>, AskError> {
         let device = place.path()?;
         let listed: Vec<u32> = [format!("{device}/msi_irqs"), format!("{device}/../msi_irqs")]
             .iter()
@@ -83,10 +83,12 @@ impl HostReader {
             .map(|names| names.iter().filter_map(|name| name.parse().ok()).collect())
             .unwrap_or_default();
         let names = if let Place::Device { names, .. } = place { names.as_slice() } else { &[] };
+        // Another namespace's card may have this interface's name.
+        let ours_by_name = link.as_ref().is_ok_and(|link| self.sysfs_is_ours(link));
         let rows = self.parse("proc/interrupts", read::interrupts::rows)?;
         let ours = |row: &read::interrupts::Row| {
             let named = |name: &String| has_word(&row.tail, name);
-            let by_iface = device.starts_with("sys/class/net/") && has_word(&row.name, &self.iface);
+            let by_iface = ours_by_name && has_word(&row.name, &self.iface);
             listed.contains(&row.irq) || names.iter().any(named) || by_iface
         };
         let interrupt = |row: read::interrupts::Row| {

@@ -68,7 +68,7 @@ impl HostReader {
     }
 
     /// Whether `/sys/class/net/IFACE` is this link and not another namespace's of that name.
-    fn sysfs_is_ours(&self, link: &Link) -> bool {
+    pub(super) fn sysfs_is_ours(&self, link: &Link) -> bool {
         let file = |name: &str| self.answers.text(&format!("sys/class/net/{}/{name}", self.iface));
         let index = file("ifindex").ok().and_then(|text| text.trim().parse::<u32>().ok());
         let address = file("address").ok().map(|text| text.trim().to_owned());

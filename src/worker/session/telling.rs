@@ -51,6 +51,10 @@ impl Telling {
             Ok(asking) => (Some(asking), None),
             Err(error) => (None, Some(("host facts", format!("the reader cannot be started: {error}")))),
         };
+        Self::of(asking, untold)
+    }
+
+    fn of(asking: Option<Asking>, untold: Option<(&'static str, String)>) -> Self {
         Self {
             asking,
             untold,
@@ -80,8 +84,7 @@ impl Telling {
     }
 
     /// Asks for what is due.
-    fn ask(&mut self, at: RunTime) {
-        let now = Instant::now();
+    fn ask(&mut self, at: RunTime, now: Instant) {
         if let Some(since) = self.waits_since {
             if now.duration_since(since) > ANSWER_MAX && !self.is_late {
                 self.is_late = true;
@@ -123,7 +126,7 @@ impl Serving {
         }
         let at = self.parts.shared.run_now();
         if self.telling.end_by.is_none() {
-            self.telling.ask(at);
+            self.telling.ask(at, Instant::now());
         }
         if let Some((what, why)) = self.telling.untold.take() {
             self.keep(at, Body::Unread { what: what.to_owned(), why })?;
@@ -182,5 +185,42 @@ impl Serving {
         self.telling.end_by = None;
         self.finish_by.get_or_insert(Instant::now() + super::DELIVER_MAX);
         self.reply(FromWorker::Done { last_seq: self.outbox.last_seq() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn a_driver_that_hangs_is_told_once_and_holds_up_nothing() {
+        // A pipe that nobody writes to hangs its reader, as a driver does in an ioctl.
+        let root = tempfile::tempdir().expect("a folder");
+        let answers = root.path().join("answers");
+        fs::create_dir(&answers).expect("made");
+        let link =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hosts/ice/answers/route-link.hex");
+        fs::copy(link, answers.join("route-link.hex")).expect("copied");
+        let pipe = answers.join("ethtool-drvinfo.hex");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        let reader = HostReader::recorded(root.path()).expect("a link");
+        let mut telling = Telling::of(Some(Asking::start(reader).expect("a thread")), None);
+
+        let (at, now) = (RunTime(0), Instant::now());
+        telling.welcomed();
+        telling.ask(at, now);
+        telling.ask(at, now + ANSWER_MAX);
+        assert!(telling.untold.is_none() && telling.waits_since == Some(now));
+        telling.ask(at, now + ANSWER_MAX + EACH);
+        let (what, why) = telling.untold.take().expect("told");
+        assert!(what == "host facts" && why.contains("hang"), "{why}");
+        telling.ask(at, now + 2 * ANSWER_MAX);
+        assert!(telling.untold.is_none(), "it is told twice");
+        assert!(!telling.ask_end(at), "the end would wait for it");
+        // Lets the thread go on: it reads an empty answer.
+        fs::OpenOptions::new().write(true).open(&pipe).expect("the reader waits at the other end");
     }
 }

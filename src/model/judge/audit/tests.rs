@@ -9,7 +9,7 @@ use super::{
     shape::AuditVerdict,
     *,
 };
-use crate::model::record::facts::{DriverInfo, Fact, LinkSettings, Rings};
+use crate::model::record::facts::{CardFacts, DriverInfo, Fact, LinkSettings, MachineFacts, ModuleFacts, Rings};
 
 fn of<'a>(audit: &'a Audit, host: &str) -> Vec<&'a AuditFinding> {
     audit.findings.iter().filter(|finding| finding.host.as_str() == host).collect()
@@ -247,9 +247,9 @@ fn of_two_mtus_the_smaller_is_the_one_that_loses_frames() {
 fn what_is_unread_is_listed_once_a_fact_and_never_judged() {
     let dark = || {
         let mut facts = HostFacts {
-            machine: Default::default(),
-            card: Default::default(),
-            module: Default::default(),
+            machine: MachineFacts::default(),
+            card: CardFacts::default(),
+            module: ModuleFacts::default(),
             kernels: Fact::default(),
             dkms: Fact::default(),
             ..sound()

@@ -36,11 +36,6 @@ pub fn module_file(modules_dep: &str, name: &str) -> Option<String> {
     paths.map(str::trim).find(|path| module_name(path) == Some(module_id(name))).map(str::to_owned)
 }
 
-/// Whether module `name` is built into the kernel, by its `modules.builtin`.
-pub fn is_builtin(modules_builtin: &str, name: &str) -> bool {
-    modules_builtin.lines().any(|path| module_name(path.trim()) == Some(module_id(name)))
-}
-
 /// The name of a module's file, without its endings; `None` for other files.
 pub fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;

@@ -49,7 +49,7 @@ fn section<'a>(file: &'a [u8], name: &[u8]) -> Result<&'a [u8], ReadError> {
     let entry_bytes = le(file, 0x3a, 2).ok_or_else(|| lacks("e_shentsize"))?;
     let count = le(file, 0x3c, 2).ok_or_else(|| lacks("e_shnum"))?;
     let names = le(file, 0x3e, 2).ok_or_else(|| lacks("e_shstrndx"))?;
-    let header = |number: usize| Some(number.checked_mul(entry_bytes)?.checked_add(table)?);
+    let header = |number: usize| number.checked_mul(entry_bytes)?.checked_add(table);
     let content = |at: usize| {
         let from = le(file, at.checked_add(24)?, 8)?;
         file.get(from..from.checked_add(le(file, at.checked_add(32)?, 8)?)?)

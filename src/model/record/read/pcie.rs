@@ -16,19 +16,24 @@ pub struct LinkFiles<'a> {
     pub width_max: &'a str,
 }
 
-/// The link. A device that is gone from the bus says `Unknown`, which is an error here.
-pub fn link(files: LinkFiles<'_>) -> Result<PcieLink, ReadError> {
+/// The link. `None` where the device has none of its own: a virtual function says `Unknown`
+/// and no lanes. One that does not answer says `Unknown` with lanes, which is an error.
+pub fn link(files: LinkFiles<'_>) -> Result<Option<PcieLink>, ReadError> {
+    let width: u32 = number("current_link_width", files.width.trim())?;
+    if width == 0 && files.speed.trim().starts_with("Unknown") {
+        return Ok(None);
+    }
     let speed = |text: &str, what: &'static str| {
         let text = text.trim();
         let known = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         if known { Ok(printable(text)) } else { Err(ReadError::unfit(what, "speed of a link", text)) }
     };
-    Ok(PcieLink {
+    Ok(Some(PcieLink {
         speed: speed(files.speed, "current_link_speed")?,
         speed_max: speed(files.speed_max, "max_link_speed")?,
-        width: number("current_link_width", files.width.trim())?,
+        width,
         width_max: number("max_link_width", files.width_max.trim())?,
-    })
+    }))
 }
 
 /// The total of `aer_dev_correctable`, `aer_dev_nonfatal` or `aer_dev_fatal`: its last line,
