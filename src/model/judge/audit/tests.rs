@@ -9,7 +9,9 @@ use super::{
     shape::AuditVerdict,
     *,
 };
-use crate::model::record::facts::{CardFacts, DriverInfo, Fact, LinkSettings, MachineFacts, ModuleFacts, Rings};
+use crate::model::record::facts::{
+    CardFacts, DriverInfo, Fact, LinkSettings, MachineFacts, ModuleFacts, Rings,
+};
 
 fn of<'a>(audit: &'a Audit, host: &str) -> Vec<&'a AuditFinding> {
     audit.findings.iter().filter(|finding| finding.host.as_str() == host).collect()
