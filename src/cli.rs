@@ -7,9 +7,11 @@
 pub mod args;
 pub mod exit;
 
+mod audit;
 mod bench;
 mod completions;
 mod demo;
+mod doctor;
 mod drive;
 mod dry_run;
 mod failure;
@@ -87,6 +89,8 @@ fn dispatch(command: Command) -> Result<u8, failure::Failure> {
         Command::Demo(args) => demo::main(&args),
         Command::Run(args) => run::main(&args),
         Command::Judge(args) => judge::main(&args),
+        Command::Audit(args) => audit::main(&args),
+        Command::Doctor(args) => doctor::main(&args),
         Command::Stop(args) => stop::main(&args),
         Command::Lab(args) => lab::main(args),
         Command::Report(args) => report::main(&args),

@@ -23,7 +23,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 use crate::model::{
-    plan::{scenario::Scenario, schedule},
+    plan::{
+        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        layout::{Plan, PlannedRound, PlannedStage, StageKind},
+        policy::Policy,
+        scenario::Scenario,
+        schedule,
+    },
     record::line::Ended,
     run::event::RunEvent,
 };
@@ -53,6 +59,11 @@ pub struct Settings {
     pub seed: u64,
     /// Whether the links are a lab's.
     pub simulated_links: bool,
+    /// What the hosts' configuration is judged by; it goes into the record.
+    pub policy: Option<Policy>,
+    /// Whether only the facts of the hosts are wanted: then the scenario has no stages, and
+    /// nothing is sent.
+    pub survey: bool,
     /// Whether traffic of others on the same cards is accepted.
     pub shared: bool,
 }
@@ -111,12 +122,37 @@ pub async fn run(
         expected: settings.expect,
     });
     let fleet = gather::gather(&settings, ground, &mut teller, &mut stop).await?;
-    let plan = match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
-        Ok(plan) => plan,
-        Err(faults) => return Err(fleet.give_up(RunError::Usage(faults.to_string())).await),
+    let plan = if settings.survey {
+        survey(settings.seed)
+    } else {
+        match schedule::plan(&settings.scenario, &fleet.roster.hosts(), settings.seed) {
+            Ok(plan) => plan,
+            Err(faults) => return Err(fleet.give_up(RunError::Usage(faults.to_string())).await),
+        }
     };
     let driver = driver::Driver::open(&settings, plan, fleet, teller)?;
     driver.drive(stop).await
+}
+
+/// How long workers get for their facts: reading them takes milliseconds, unpacking modules
+/// of several kernels longer. The clocks of both ends come together meanwhile.
+const SURVEY_US: u64 = 2_000_000;
+
+/// A plan of one stage without flows, not even those of `reach`: time for the hosts to tell
+/// of themselves.
+fn survey(seed: u64) -> Plan {
+    let dose = Dose {
+        pattern: Pattern::Storm,
+        ways: Ways::BothWays,
+        rate: Rate::Unpaced,
+        streams: 1,
+        layout: BufferLayout::Write,
+        receive: ReceiveMode::Discard,
+    };
+    let round = PlannedRound { offset_us: 0, for_us: SURVEY_US, dose, flows: Vec::new() };
+    let stage =
+        PlannedStage { index: 0, name: "facts".to_owned(), kind: StageKind::Load, rounds: vec![round] };
+    Plan { seed, stages: vec![stage] }
 }
 
 #[cfg(test)]

@@ -8,7 +8,9 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod advice;
+pub mod audit;
 pub mod details;
+pub mod doctor;
 pub mod escape;
 pub mod figures;
 pub mod html;

@@ -2,12 +2,16 @@
 //!
 //! Help texts say what follows from a flag. Every example in them is tried by a test.
 
+mod audit;
+mod doctor;
 mod fleet;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 
+pub use audit::AuditArgs;
+pub use doctor::DoctorArgs;
 pub use fleet::{ControlPath, FleetArgs, LabArgs, Overrides};
 
 use super::exit::HELP as EXIT_CODES;
@@ -40,6 +44,16 @@ pub enum Command {
     /// Judge a run's record again, without a network: same record, same verdict
     #[command(after_help = JUDGE_EXAMPLES)]
     Judge(JudgeArgs),
+    /// Compare what hosts say of their cards, drivers and kernels, with each other and a policy
+    ///
+    /// Sends no load. Finds the driver that fell back after an upgrade, the kernel that will
+    /// lose it at the next boot, MTUs and offloads that differ; each with the command to see
+    /// it and the command to mend it.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(Box<AuditArgs>),
+    /// Tell whether this host is fit to run a worker or a coordinator, and what to change
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Stop a run on this machine; its senders are quiet within two seconds
     #[command(after_help = "Examples:\n  nicburn stop")]
     Stop(StopArgs),
@@ -60,7 +74,7 @@ pub enum Command {
     )]
     Scenario(ScenarioArgs),
     /// Print the JSON Schema of a file that a run writes
-    #[command(after_help = "Examples:\n  nicburn schema summary")]
+    #[command(after_help = "Examples:\n  nicburn schema summary\n  nicburn schema audit")]
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Examples:\n  nicburn completions bash")]
@@ -152,6 +166,10 @@ pub struct RunArgs {
     /// Print what would be run, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Hold every host's driver, firmware, kernel and settings against this policy; hosts
+    /// that do not meet it fail
+    #[arg(long, value_name = "FILE", env = "NICBURN_POLICY")]
+    pub policy: Option<PathBuf>,
     /// Run although others use these links; what they take is then not told from a fault
     #[arg(long, env = "NICBURN_SHARED", value_parser = FalseyValueParser::new())]
     pub shared: bool,
@@ -315,6 +333,8 @@ pub enum ScenarioCommand {
 pub enum SchemaOf {
     /// `summary.json`
     Summary,
+    /// What `nicburn audit --json` prints
+    Audit,
 }
 
 /// `nicburn schema`

@@ -36,6 +36,8 @@ pub(super) fn main(args: &DemoArgs) -> Result<u8, Failure> {
         scenario,
         seed,
         out: files::absolute(&args.out)?,
+        policy: None,
+        survey: false,
         shared: false,
         look: Look::of(args.printing.quiet),
         fleet: Fleet::Lab { spec, faults },

@@ -22,7 +22,10 @@ use super::{
 use crate::{
     coordinator::{self, Outcome, RunError, Settings, StopLevel},
     lab::{client::Lab, fault::Fault, spec::LabSpec},
-    model::{plan::scenario::Scenario, run::event::RunEvent},
+    model::{
+        plan::{policy::Policy, scenario::Scenario},
+        run::event::RunEvent,
+    },
 };
 
 /// Events between coordinator and terminal; the coordinator drops what does not fit.
@@ -36,6 +39,9 @@ pub(super) struct Job {
     pub(super) scenario: Scenario,
     pub(super) seed: u64,
     pub(super) out: PathBuf,
+    pub(super) policy: Option<Policy>,
+    /// Only what the hosts say of themselves is wanted: nothing is sent.
+    pub(super) survey: bool,
     pub(super) shared: bool,
     pub(super) look: Look,
     pub(super) fleet: Fleet,
@@ -90,6 +96,8 @@ pub(super) fn drive(job: Job) -> Result<Driven, Failure> {
         scenario: job.scenario,
         seed: job.seed,
         simulated_links,
+        policy: job.policy,
+        survey: job.survey,
         shared: job.shared,
     };
     let outcome = with_runtime(settings, job.look, stage.as_mut())?;

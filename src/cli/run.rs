@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use anyhow::anyhow;
 
 use super::{
-    args::{FleetArgs, RunArgs},
+    args::{FleetArgs, LabArgs, RunArgs},
+    audit,
     drive::{self, Door, Fleet, Job},
     dry_run,
     failure::Failure,
@@ -23,11 +24,14 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
     if args.dry_run {
         return dry_run::main(&scenario, hosts, args, seed);
     }
+    let policy = args.policy.as_deref().map(audit::policy).transpose()?;
     let job = Job {
-        fleet: fleet(args, hosts)?,
+        fleet: fleet(&args.fleet, &args.lab, hosts)?,
         scenario,
         seed,
         out: files::absolute(&args.out)?,
+        policy,
+        survey: false,
         shared: args.shared,
         look: Look::of(args.printing.quiet),
     };
@@ -43,7 +47,7 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// How many hosts are planned.
-fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
+pub(super) fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
     fleet.lab.or(fleet.expect_workers).ok_or_else(|| {
         Failure::usage(anyhow!("no fleet is given"))
             .help("use `--lab N` for one on this machine")
@@ -51,16 +55,16 @@ fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
     })
 }
 
-fn fleet(args: &RunArgs, hosts: u16) -> Result<Fleet, Failure> {
-    if args.fleet.lab.is_some() {
-        let faults = lab::faults(&args.lab.fault, hosts)?;
-        return Ok(Fleet::Lab { spec: lab::spec(hosts, &args.lab)?, faults });
+pub(super) fn fleet(fleet: &FleetArgs, shape: &LabArgs, hosts: u16) -> Result<Fleet, Failure> {
+    if fleet.lab.is_some() {
+        let faults = lab::faults(&shape.fault, hosts)?;
+        return Ok(Fleet::Lab { spec: lab::spec(hosts, shape)?, faults });
     }
-    if !args.lab.fault.is_empty() {
+    if !shape.fault.is_empty() {
         return Err(Failure::usage(anyhow!("--fault breaks a lab, and there is none"))
             .help("use it with `--lab N`; real cards are never broken on purpose"));
     }
-    door(&args.fleet, hosts).map(Fleet::Workers)
+    door(fleet, hosts).map(Fleet::Workers)
 }
 
 fn door(fleet: &FleetArgs, hosts: u16) -> Result<Door, Failure> {

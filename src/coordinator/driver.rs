@@ -164,6 +164,7 @@ impl Driver {
             planned: u16::try_from(settings.expect).unwrap_or(u16::MAX),
             hosts: hosts.clone(),
             simulated_links: settings.simulated_links,
+            policy: settings.policy.clone(),
         })));
         for host in hosts {
             driver.enrol(host.id);

@@ -130,7 +130,7 @@ pub(super) fn unix_s(at: SystemTime) -> u64 {
 
 fn check(settings: &Settings) -> Result<(), RunError> {
     let usage = |text: String| Err(RunError::Usage(text));
-    if settings.scenario.stages.is_empty() {
+    if settings.scenario.stages.is_empty() && !settings.survey {
         return usage(format!("the scenario `{}` has no stages: nothing to run", settings.scenario.name));
     }
     draft::check_fleet(&settings.scenario.name, &settings.scenario, settings.expect)

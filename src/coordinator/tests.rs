@@ -53,6 +53,8 @@ fn settings(dir: &Path, expect: usize) -> Settings {
         scenario: Scenario { name: "storm".to_owned(), about: "a test".to_owned(), stages: vec![stage] },
         seed: 7,
         simulated_links: true,
+        policy: None,
+        survey: false,
         shared: false,
     }
 }

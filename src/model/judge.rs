@@ -4,6 +4,7 @@
 //! whose they are, `cause` what was the matter, `slow` who is merely slow, `contact` what
 //! else is known of a host; `verdict` is where they meet. `live` is the same fold, early.
 
+pub mod audit;
 pub mod cause;
 pub mod contact;
 pub mod corruption;

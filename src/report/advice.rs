@@ -80,6 +80,10 @@ pub const fn next_step(kind: FindingKind) -> &'static str {
             "The coordinator itself was held up, so what it saw then does not count. Run it on a quieter \
              machine and repeat the run."
         }
+        FindingKind::Audit => {
+            "Type the commands that stand in the finding: the first shows it, the second mends it. Then \
+             audit the host again (`nicburn audit`), also after its next reboot."
+        }
     }
 }
 
@@ -88,7 +92,7 @@ pub const NOT_MEASURED: &str = "Nothing is known of this card. Put right what th
      was not measured must not count as healthy.";
 
 /// All kinds, for tests and documents that must miss none.
-pub const ALL_KINDS: [FindingKind; 17] = [
+pub const ALL_KINDS: [FindingKind; 18] = [
     FindingKind::DiesUnderLoad,
     FindingKind::LinkDown,
     FindingKind::LinkFlap,
@@ -106,6 +110,7 @@ pub const ALL_KINDS: [FindingKind; 17] = [
     FindingKind::Path,
     FindingKind::SharedCongestion,
     FindingKind::CoordinatorImpaired,
+    FindingKind::Audit,
 ];
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Terminal, Markdown and HTML show the same points in the same order; only their marks differ.
 //! The texts are not escaped for any of them.
 
-use crate::model::judge::summary::{DropOff, Finding, HostSummary, Verdict};
+use crate::model::judge::summary::{DropOff, Finding, FindingKind, HostSummary, Verdict};
 
 use super::{advice, escape, figures, words};
 
@@ -43,7 +43,11 @@ pub fn finding_points(finding: &Finding) -> Vec<Point> {
     if !others.is_empty() {
         points.push(("Numbers", others.join(", ")));
     }
-    points.push(("Evidence", words::basis(finding.evidence).to_owned()));
+    let evidence = match finding.kind {
+        FindingKind::Audit => words::OWN_FACTS,
+        _ => words::basis(finding.evidence),
+    };
+    points.push(("Evidence", evidence.to_owned()));
     points.push((NEXT, advice::next_step(finding.kind).to_owned()));
     points
 }

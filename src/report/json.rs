@@ -37,7 +37,7 @@ pub fn summary_schema() -> Value {
 }
 
 /// Keys are always present, also those that may be null: readers need no "missing or null?".
-fn require_all(schema: &mut Value) {
+pub(super) fn require_all(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             if let Some(properties) = object.get("properties").and_then(Value::as_object) {

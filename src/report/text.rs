@@ -43,7 +43,7 @@ impl Style {
         self.ansi(code, text)
     }
 
-    fn ansi(self, code: &str, text: &str) -> String {
+    pub(super) fn ansi(self, code: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 }
@@ -136,7 +136,7 @@ fn labelled(out: &mut String, label: &str, text: &str) {
 }
 
 /// Lines of at most `width` characters, broken at spaces; a longer word is cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
     let mut used = 0;

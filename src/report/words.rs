@@ -58,6 +58,9 @@ pub const fn basis(basis: Basis) -> &'static str {
     }
 }
 
+/// What a finding of an audit rests on.
+pub const OWN_FACTS: &str = "the host's own facts, as its driver and its kernel tell them";
+
 /// Whether a finding reproduced.
 pub const fn confirmed(confirmed: Option<bool>) -> &'static str {
     match confirmed {

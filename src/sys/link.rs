@@ -63,6 +63,16 @@ impl LinkReader {
     }
 }
 
+/// The index of an interface by its name, in the calling thread's namespace.
+///
+/// # Errors
+///
+/// If there is none of this name.
+pub fn index_of(name: &str) -> io::Result<u32> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None)?;
+    Ok(rustix::net::netdevice::name_to_index(&socket, name)?)
+}
+
 /// An interface with one of its addresses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Address {

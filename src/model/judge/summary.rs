@@ -285,6 +285,8 @@ pub enum FindingKind {
     SharedCongestion,
     /// The coordinator itself was held up.
     CoordinatorImpaired,
+    /// The configuration is not as it should be.
+    Audit,
 }
 
 impl FindingKind {
@@ -309,6 +311,7 @@ impl FindingKind {
             Self::Path => "path",
             Self::SharedCongestion => "shared_congestion",
             Self::CoordinatorImpaired => "coordinator_impaired",
+            Self::Audit => "audit",
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cause, contact, corruption,
+    audit, cause, contact, corruption,
     explain::{self, Explained},
     falls::{self, Fall},
     measured,
@@ -49,11 +49,15 @@ pub fn judge(record: &Record) -> Summary {
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))
         .map(|(host, _)| *host)
         .collect();
+    // After `troubled`: a configuration takes nothing from what was measured.
+    let mut audited = audit::findings(record);
     let mut hosts: Vec<HostSummary> = seen
         .hosts
         .iter()
         .map(|host| {
-            let own = findings.remove(&host.id).unwrap_or_default();
+            let mut own = findings.remove(&host.id).unwrap_or_default();
+            own.extend(audited.remove(&host.id).unwrap_or_default());
+            own.sort_by_key(|finding| (finding.severity, finding.kind));
             host_summary(&seen, host, own, &falls, &explained, &troubled)
         })
         .collect();

@@ -11,7 +11,7 @@ use super::{
 
 mod carriage;
 mod faults;
-mod reader;
+pub(super) mod reader;
 mod stage;
 
 pub use faults::{Fault, Faults};
@@ -38,7 +38,7 @@ pub fn read(of: &str, text: &str) -> Result<Scenario, Faults> {
 }
 
 fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
-    let root = reader.root()?;
+    let root = reader.root("see a shipped scenario for the form: nicburn scenario list")?;
     let table = root.get_ref();
     reader.only_keys(table, "", &["name", "about", "stage"]);
     let name = reader.text(table, "", "name").and_then(|(name, line)| {

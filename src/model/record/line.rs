@@ -15,6 +15,7 @@ use crate::model::{
     },
     plan::{
         layout::{FlowId, PlannedStage},
+        policy::Policy,
         scenario::Scenario,
     },
     record::facts::{CountersMoved, HostFacts, KernelLine},
@@ -188,6 +189,9 @@ pub struct Opened {
     pub hosts: Vec<Host>,
     /// Whether the links are a lab's.
     pub simulated_links: bool,
+    /// What the hosts' configuration is judged by, where a policy was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Policy>,
 }
 
 /// A worker instance.

@@ -339,6 +339,7 @@ impl Story {
             planned: u16::try_from(self.hosts).expect("few hosts"),
             hosts: hosts.collect(),
             simulated_links: true,
+            policy: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Reads TOML values of known keys and gathers every fault on the way, with its line.
 //!
-//! Knows TOML, and nothing of scenarios.
+//! Knows TOML, and nothing of scenarios or policies.
 
 use std::{ops::Range, time::Duration};
 
@@ -33,8 +33,8 @@ impl<'t> Reader<'t> {
         Faults { of: self.of, faults: self.faults }
     }
 
-    /// The file as a table; what is no TOML at all is one fault for each break.
-    pub fn root(&mut self) -> Option<Spanned<DeTable<'t>>> {
+    /// The file as a table; what is no TOML at all is one fault for each break, with `help`.
+    pub fn root(&mut self, help: &str) -> Option<Spanned<DeTable<'t>>> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let line = error.span().map(|span| self.line(span));
@@ -42,7 +42,7 @@ impl<'t> Reader<'t> {
                 line,
                 key: "file".to_owned(),
                 wrong: format!("is no TOML: {}", error.message()),
-                help: "see a shipped scenario for the form: nicburn scenario list".to_owned(),
+                help: help.to_owned(),
             });
         }
         errors.is_empty().then_some(root)
@@ -67,7 +67,7 @@ impl<'t> Reader<'t> {
             if !known.contains(&key.get_ref().as_ref()) {
                 let line = self.line(key.span());
                 let path = join(within, key.get_ref());
-                self.fault(line, &path, "is no known key".to_owned(), format!("use {}", known.join(", ")));
+                self.fault(line, &path, "is no known key".to_owned(), use_one_of(key.get_ref(), known));
             }
         }
     }
@@ -174,6 +174,30 @@ impl<'t> Reader<'t> {
         numbers.into_iter().map(sound).collect()
     }
 
+    /// A whole number within bounds, where the key is there.
+    pub fn number(
+        &mut self,
+        table: &DeTable<'_>,
+        within: &str,
+        key: &str,
+        bounds: &Range<u32>,
+    ) -> Option<u32> {
+        let (value, line, path) = self.value(table, within, key)?;
+        let Some(number) = value
+            .as_integer()
+            .and_then(|integer| i64::from_str_radix(integer.as_str(), integer.radix()).ok())
+        else {
+            self.wrong_type(line, &path, value, "a whole number", &format!("{key} = {}", bounds.start));
+            return None;
+        };
+        let sound = u32::try_from(number).ok().filter(|number| bounds.contains(number));
+        if sound.is_none() {
+            let help = format!("use {} to {}", bounds.start, bounds.end - 1);
+            self.fault(line, &path, format!("{number} is out of bounds"), help);
+        }
+        sound
+    }
+
     /// A length of time in whole slots of 100 ms within bounds, in microseconds.
     pub fn length_us(
         &mut self,
@@ -212,6 +236,31 @@ impl<'t> Reader<'t> {
         }
         Some(micros)
     }
+}
+
+/// The way out of an unknown key: the nearest known one where there is one, and all.
+pub fn use_one_of(found: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|key| (steps(found, key), *key)).min();
+    // As many wrong letters as a third of the word are a slip; more is another word.
+    match nearest.filter(|(steps, key)| *steps * 3 <= key.chars().count().max(3)) {
+        Some((_, key)) => format!("did you mean {key}? Known are {}", known.join(", ")),
+        None => format!("use {}", known.join(", ")),
+    }
+}
+
+/// Letters to add, drop or change to get from one word to the other (Levenshtein).
+fn steps(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (at, letter) in from.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], at + 1);
+        for (place, other) in to.iter().enumerate() {
+            let changed = corner + usize::from(letter != *other);
+            corner = row[place + 1];
+            row[place + 1] = changed.min(corner + 1).min(row[place] + 1);
+        }
+    }
+    row[to.len()]
 }
 
 fn join(within: &str, key: &str) -> String {

@@ -26,6 +26,7 @@ fn opened() -> Body {
         seed: 7,
         planned: 2,
         hosts: vec![host(0, "h1"), host(1, "h3")],
+        policy: None,
         simulated_links: true,
     }))
 }
