@@ -2,5 +2,6 @@
 
 pub mod book;
 pub mod facts;
+pub mod kernel_log;
 pub mod line;
 pub mod text;
