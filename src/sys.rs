@@ -5,6 +5,7 @@
 pub mod carrier;
 pub mod clock;
 pub mod ethtool;
+pub mod kmsg;
 pub mod link;
 pub mod namespace;
 pub mod offload;

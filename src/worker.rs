@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod facts;
+mod kernel_log;
 mod limits;
 mod nic;
 mod offset;

@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Ending, Lines, Parts,
     facts::{self, Sampler},
+    kernel_log::KernelLog,
     nic,
     offset::OffsetFilter,
     outbox::Outbox,
@@ -80,10 +81,12 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
         Ending::Failed(format!("cannot keep a spool: {error}; name a folder with --spool"))
     })?;
     let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
+    let kernel_log = KernelLog::open(&nic::describe(&parts.card));
     let mut serving = Serving {
         identity,
         outbox,
         sampler,
+        kernel_log,
         link: None,
         filter: OffsetFilter::default(),
         host: None,
@@ -148,6 +151,7 @@ struct Serving {
     identity: Arc<WorkerIdentity>,
     outbox: Outbox,
     sampler: Sampler,
+    kernel_log: KernelLog,
     link: Option<LiveLink>,
     filter: OffsetFilter,
     host: Option<HostId>,
@@ -323,6 +327,7 @@ impl Serving {
     /// Looks at the link, and once a second at the whole host.
     fn look(&mut self) -> Result<(), Ending> {
         self.looks += 1;
+        self.tell_kernel_lines()?;
         let changed = self.sampler.carrier_changed();
         if !self.parts.shared.synced.load(Ordering::Relaxed) || !(changed || self.looks >= LOOKS_PER_SAMPLE) {
             return Ok(());
@@ -332,6 +337,16 @@ impl Serving {
         }
         let seen = self.sampler.sample();
         self.keep(self.parts.shared.run_now(), Body::Host(Box::new(seen)))
+    }
+
+    /// Tells what came to the kernel's log; until the run's time is known it stays there.
+    fn tell_kernel_lines(&mut self) -> Result<(), Ending> {
+        if !self.parts.shared.synced.load(Ordering::Relaxed) || !self.outbox.is_welcome() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.parts.shared);
+        let bodies = self.kernel_log.look(clock::now_us(), |at_us| shared.run_at(at_us));
+        bodies.into_iter().try_for_each(|body| self.keep(shared.run_now(), body))
     }
 
     /// Whether this worker has nothing left to do.
