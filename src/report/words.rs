@@ -1,6 +1,8 @@
 //! The words that all renderings share: names of verdicts, and in which order hosts stand.
 
-use crate::model::judge::summary::{Basis, Direction, FleetVerdict, HostSummary, Severity, Summary, Verdict};
+use crate::model::judge::summary::{
+    Basis, Direction, FleetVerdict, HostSummary, Severity, Source, Summary, Verdict,
+};
 
 use super::{escape, figures};
 
@@ -55,6 +57,16 @@ pub const fn basis(basis: Basis) -> &'static str {
         Basis::Corroborated => {
             "corroborated: receivers' counts, and a counter or kernel line of that host alone"
         }
+    }
+}
+
+/// Where a host's kernel was asked, as a label.
+pub const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Kernel => "kernel log",
+        Source::Counter => "counter",
+        Source::Link => "link",
+        Source::Address => "address",
     }
 }
 

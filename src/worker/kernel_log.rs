@@ -122,7 +122,8 @@ mod tests {
     use super::*;
 
     fn watching() -> KernelLog {
-        let card = Card { iface: "eth0".into(), driver: Some("ena".into()), bus: Some("0000:00:05.0".into()) };
+        let card =
+            Card { iface: "eth0".into(), driver: Some("ena".into()), bus: Some("0000:00:05.0".into()) };
         KernelLog { card, log: None, unread: None, second_us: 0, told: 0, left_out: 0 }
     }
 
@@ -132,7 +133,9 @@ mod tests {
 
     #[test]
     fn lines_of_another_card_are_not_told() {
-        assert!(watching().choose(lines(3, "ena 0000:00:06.0 eth1: Keep alive watchdog timeout."), 5).is_empty());
+        assert!(
+            watching().choose(lines(3, "ena 0000:00:06.0 eth1: Keep alive watchdog timeout."), 5).is_empty()
+        );
         let told = watching().choose(lines(3, "ena 0000:00:05.0 eth0: Keep alive watchdog timeout."), 5);
         assert_eq!(told.len(), 3);
     }

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cause, contact,
+    cause, contact, evidence,
     explain::{self, Explained},
     falls::{self, Fall},
     measured,
@@ -37,6 +37,7 @@ pub fn judge(record: &Record) -> Summary {
     let explained = explain::explain(&seen, &falls);
     let mut findings = host_findings(&seen, &falls, &explained);
     let fleet_findings = fleet_findings(&seen, &falls, &explained, &mut findings);
+    evidence::attach(record, &seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))

@@ -78,7 +78,8 @@ pub struct Known {
 const ENA_CAVEAT: &str = "a core that was kept from its interrupts delays completions too: rule out a starved CPU before the card (AWS, ENA Linux best practices)";
 const WATCHDOG_CAVEAT: &str =
     "a starved CPU or a switch that pauses the link can hold a queue too; look at softirq and pause counters";
-const ONCE_CAVEAT: &str = "printed at most every few seconds: the number of lines is not the number of events";
+const ONCE_CAVEAT: &str =
+    "printed at most every few seconds: the number of lines is not the number of events";
 
 const fn card(
     pattern: &'static str,
@@ -102,7 +103,7 @@ const fn host(
 
 /// The table. Held to: lower case, no pattern that an earlier one swallows, a source each.
 #[rustfmt::skip]
-pub const KNOWN: &[Known] = {
+pub static KNOWN: &[Known] = {
     use Meaning::*;
     &[
     // -- queues that stop, and the resets that follow

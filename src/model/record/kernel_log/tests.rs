@@ -14,7 +14,8 @@ fn card(iface: &str, driver: &str, bus: &str) -> Card {
 
 #[test]
 fn a_record_is_read_with_its_escapes_and_without_its_keys() {
-    let bytes = b"30,1234,98765432,-;eth0: caf\\xc3\\xa9 \\x5cx41 a\\x09b\\x1b[31m\n SUBSYSTEM=net\n DEVICE=n2\n";
+    let bytes =
+        b"30,1234,98765432,-;eth0: caf\\xc3\\xa9 \\x5cx41 a\\x09b\\x1b[31m\n SUBSYSTEM=net\n DEVICE=n2\n";
     let record = parse(bytes).expect("sound");
     assert_eq!((record.facility, record.level, record.seq, record.at_us), (3, 6, 1234, 98_765_432));
     assert_eq!(record.text, "eth0: café \\x41 a b\u{fffd}[31m");
