@@ -9,4 +9,5 @@ pub mod kmsg;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod route;
 pub mod socket;

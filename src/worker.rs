@@ -26,6 +26,7 @@ use crate::{
 };
 
 mod facts;
+pub mod host;
 mod kernel_log;
 mod limits;
 mod nic;

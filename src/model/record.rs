@@ -4,4 +4,6 @@ pub mod book;
 pub mod facts;
 pub mod kernel_log;
 pub mod line;
+pub mod moved;
+pub mod read;
 pub mod text;

@@ -6,13 +6,15 @@
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
 };
 
-/// Group 1 of rtnetlink: links.
-const RTMGRP_LINK: u32 = 1;
-/// `nlmsghdr` and, after it, `ifinfomsg`: 16 bytes each.
-const HEADER_BYTES: usize = 16;
+use super::route::RouteSocket;
+use crate::model::record::read::{
+    bytes::u32_at,
+    route::{NEW_LINK, messages},
+};
+
 /// What one read takes; a link message is below 2 KiB, and the kernel hands out whole ones.
 const READ_BYTES: usize = 32 * 1024;
 
@@ -28,28 +30,13 @@ pub struct LinkNews {
 /// A socket on which the kernel tells of links of one network namespace.
 #[derive(Debug)]
 pub struct CarrierWatch {
-    socket: OwnedFd,
+    socket: RouteSocket,
 }
 
 impl CarrierWatch {
     /// Watches the links of the calling thread's namespace.
     pub fn open() -> io::Result<Self> {
-        let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: integers only; the result is checked before it is owned.
-        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_ROUTE) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: `fd` was just made and nobody else owns it.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: `sockaddr_nl` is plain data for which all zeroes is a value.
-        let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
-        address.nl_family = libc::AF_NETLINK as u16;
-        address.nl_groups = RTMGRP_LINK;
-        let length = size_of::<libc::sockaddr_nl>() as libc::socklen_t;
-        // SAFETY: the address is a whole `sockaddr_nl` that outlives the call.
-        let bound = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
-        if bound == 0 { Ok(Self { socket }) } else { Err(io::Error::last_os_error()) }
+        Ok(Self { socket: RouteSocket::open_for_link_news()? })
     }
 
     /// All news that waits; empty when there is none. News may be lost when nobody reads for
@@ -57,14 +44,10 @@ impl CarrierWatch {
     pub fn read(&self) -> io::Result<Vec<LinkNews>> {
         let mut news = Vec::new();
         let mut buffer = vec![0_u8; READ_BYTES];
-        loop {
-            match rustix::io::read(&self.socket, &mut buffer) {
-                Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(news),
-                Ok(length) => parse(&buffer[..length], &mut news),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        while let Some(length) = self.socket.news(&mut buffer)? {
+            parse(&buffer[..length], &mut news);
         }
+        Ok(news)
     }
 }
 
@@ -84,19 +67,13 @@ pub fn index_of(name: &str) -> io::Result<u32> {
     }
 }
 
-fn parse(mut bytes: &[u8], news: &mut Vec<LinkNews>) {
-    let word = |at: &[u8], from: usize| {
-        at.get(from..from + 4).and_then(|four| four.try_into().ok()).map_or(0, u32::from_ne_bytes)
-    };
-    while bytes.len() >= 2 * HEADER_BYTES {
-        let length = (word(bytes, 0) as usize).clamp(HEADER_BYTES, bytes.len());
-        let kind = word(bytes, 4) as u16;
-        if kind == libc::RTM_NEWLINK && length >= 2 * HEADER_BYTES {
-            let running = word(bytes, HEADER_BYTES + 8) & libc::IFF_RUNNING as u32 != 0;
-            news.push(LinkNews { index: word(bytes, HEADER_BYTES + 4), running });
+/// A message that is cut or lies about its length ends the reading: the next look at the
+/// link itself tells what it would have told.
+fn parse(bytes: &[u8], news: &mut Vec<LinkNews>) {
+    for message in messages(bytes).map_while(Result::ok).filter(|message| message.kind == NEW_LINK) {
+        if let (Some(index), Some(flags)) = (u32_at(message.body, 4), u32_at(message.body, 8)) {
+            news.push(LinkNews { index, running: flags & libc::IFF_RUNNING as u32 != 0 });
         }
-        // Messages are padded to four bytes.
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
 };
 
 use crate::{
-    model::fleet::host::NicFacts,
+    model::{fleet::host::NicFacts, record::read},
     sys::{
-        ethtool,
+        ethtool::Ethtool,
         link::{self, Address, LinkReader},
     },
 };
@@ -117,12 +117,18 @@ fn route_to(coordinator: SocketAddr) -> io::Result<IpAddr> {
 
 /// What is known of the card before any load.
 pub fn describe(address: &Address) -> NicFacts {
+    let driver = Ethtool::open(&address.iface).ok();
     let mtu = LinkReader::new(address.index).and_then(|reader| reader.read()).ok().map(|link| link.mtu);
     NicFacts {
         iface: address.iface.clone(),
         addr: Some(address.addr),
-        driver: ethtool::driver(&address.iface).ok(),
-        speed_bps: ethtool::speed_bps(&address.iface).ok().flatten(),
+        driver: driver
+            .as_ref()
+            .and_then(|driver| read::ethtool::drvinfo(&driver.drvinfo().ok()?).ok())
+            .map(|info| info.name),
+        speed_bps: driver.and_then(|driver| {
+            read::link_modes::link_settings(&driver.link_settings().ok()?).ok()?.speed_bps
+        }),
         mtu,
         lower: lower_devices(&address.iface),
     }

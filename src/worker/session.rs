@@ -43,6 +43,9 @@ use crate::{
 };
 
 mod stages;
+mod telling;
+
+use telling::Telling;
 
 /// Joining is tried for this long: the coordinator may still be busy with others.
 const JOIN_FOR: Duration = Duration::from_secs(20);
@@ -82,11 +85,13 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
     })?;
     let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
     let kernel_log = KernelLog::open(&nic::describe(&parts.card));
+    let telling = Telling::new(&parts);
     let mut serving = Serving {
         identity,
         outbox,
         sampler,
         kernel_log,
+        telling,
         link: None,
         filter: OffsetFilter::default(),
         host: None,
@@ -152,6 +157,7 @@ struct Serving {
     outbox: Outbox,
     sampler: Sampler,
     kernel_log: KernelLog,
+    telling: Telling,
     link: Option<LiveLink>,
     filter: OffsetFilter,
     host: Option<HostId>,
@@ -199,6 +205,7 @@ impl Serving {
                     ping_at = Instant::now() + if self.pings < FIRST_PINGS { FIRST_PING } else { PING };
                 }
                 Some((at, body)) = lines.recv() => self.keep(at, body)?,
+                answer = self.telling.answer() => self.heard_facts(answer)?,
                 Some(permit) = reserve(batches) => self.send_batch(permit)?,
                 _ = look.tick() => self.look()?,
             }
@@ -270,6 +277,7 @@ impl Serving {
             FromCoordinator::Welcome { host, instance, epoch, acked_seq, .. } => {
                 self.host = Some(host);
                 self.outbox.welcome(instance, epoch, acked_seq);
+                self.telling.welcomed();
             }
             FromCoordinator::Refused { why } => {
                 return Err(Ending::Refused(format!("the coordinator refused: {why}")));
@@ -289,8 +297,7 @@ impl Serving {
             FromCoordinator::Acked { seq } => self.outbox.acked(seq),
             FromCoordinator::Finish => {
                 self.parts.carriers.tell(&Command::Stop);
-                self.finish_by = Some(Instant::now() + DELIVER_MAX);
-                self.reply(FromWorker::Done { last_seq: self.outbox.last_seq() });
+                self.finish();
             }
         }
         Ok(())
@@ -329,6 +336,9 @@ impl Serving {
         self.looks += 1;
         self.tell_kernel_lines()?;
         let changed = self.sampler.carrier_changed();
+        if self.parts.shared.synced.load(Ordering::Relaxed) {
+            self.tell_facts()?;
+        }
         if !self.parts.shared.synced.load(Ordering::Relaxed) || !(changed || self.looks >= LOOKS_PER_SAMPLE) {
             return Ok(());
         }
@@ -351,6 +361,7 @@ impl Serving {
 
     /// Whether this worker has nothing left to do.
     fn is_over(&mut self, welcome_by: Instant) -> Result<bool, Ending> {
+        self.end_is_late()?;
         if let Some(by) = self.finish_by {
             if self.outbox.is_delivered() {
                 return Ok(true);

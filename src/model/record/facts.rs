@@ -343,7 +343,10 @@ pub struct Counters {
     /// By core: softirq and steal, in ticks; and of all: `some` and `full` pressure, microseconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cpu: BTreeMap<String, u64>,
-    /// What could not be read, and why.
+    /// Addresses of the interface at that moment, with their prefix length.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<String>,
+    /// What could not be read, and why; by group, or by what else it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
 }
@@ -363,6 +366,15 @@ pub struct CountersMoved {
     /// Addresses that came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses_came: Vec<String>,
+    /// Counters that moved but found no room on this line; a later one tells their whole step.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+}
+
+// By reference, because serde asks so.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A line of the kernel's log, of level error or worse, or one that the classifier knows.
