@@ -104,7 +104,11 @@ const fn host(
 /// The table. Held to: lower case, no pattern that an earlier one swallows, a source each.
 #[rustfmt::skip]
 pub static KNOWN: &[Known] = {
-    use Meaning::*;
+    use Meaning::{
+        AddressLost, AddressTwice, BusCorrected, BusError, CardReset, CarrierDown, CarrierUp, ChecksumWrong,
+        CompletionsLate, ConnectionsFull, CoreStuck, Firmware, Martian, NeighboursFull, NoBuffers, OutOfMemory,
+        Overheated, QueueStuck, TooManyPieces,
+    };
     &[
     // -- queues that stop, and the resets that follow
     card("netdev watchdog: *transmit *timed out", QueueStuck, "a transmit queue stood still for 5 s or more", WATCHDOG_CAVEAT, "net/sched/sch_generic.c"),
