@@ -24,7 +24,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::model::{
     plan::{
-        dose::{BufferLayout, Dose, Pattern, Rate, ReceiveMode, Ways},
+        carriage::Carriage,
+        dose::{Dose, Pattern, Rate, Ways},
         layout::{Plan, PlannedRound, PlannedStage, StageKind},
         policy::Policy,
         scenario::Scenario,
@@ -145,9 +146,7 @@ fn survey(seed: u64) -> Plan {
         pattern: Pattern::Storm,
         ways: Ways::BothWays,
         rate: Rate::Unpaced,
-        streams: 1,
-        layout: BufferLayout::Write,
-        receive: ReceiveMode::Discard,
+        carriage: Carriage::tcp(1),
     };
     let round = PlannedRound { offset_us: 0, for_us: SURVEY_US, dose, flows: Vec::new() };
     let stage =

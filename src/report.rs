@@ -1,6 +1,7 @@
 //! Says what was measured and judged: text, live lines, JSON, Markdown, `JUnit`, HTML.
 //!
-//! Every function here takes values of [`model`](crate::model) and gives back text. Where
+//! Every function here takes values of [`model`](crate::model) and gives back text, or the
+//! bytes of an archive of texts. Where
 //! that text goes (a terminal, a file) and whether it may be coloured is the caller's. No
 //! verdict is formed here: what a summary does not say, no rendering may say.
 //!
@@ -9,6 +10,7 @@
 
 pub mod advice;
 pub mod audit;
+pub mod bundle;
 pub mod details;
 pub mod doctor;
 pub mod escape;

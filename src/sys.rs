@@ -6,6 +6,7 @@ pub mod carrier;
 pub mod clock;
 pub mod datagram;
 pub mod ethtool;
+pub mod kmsg;
 pub mod link;
 pub mod namespace;
 pub mod offload;

@@ -28,6 +28,7 @@ use crate::{
 pub mod bench;
 mod facts;
 pub mod host;
+mod kernel_log;
 mod limits;
 mod nic;
 mod offset;

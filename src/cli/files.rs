@@ -57,13 +57,13 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
         .map_err(Failure::usage)
 }
 
-/// Writes `text` to `path` so that a reader finds the old file or the new one, never a part.
-pub(super) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
+/// Writes `content` to `path` so that a reader finds the old file or the new one, never a part.
+pub(super) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<(), Failure> {
     let put = || -> anyhow::Result<()> {
         let name = path.file_name().ok_or_else(|| anyhow!("it names no file"))?;
         let beside = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
         let written = fs::File::create(&beside)
-            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .and_then(|mut file| file.write_all(content.as_ref()).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&beside, path));
         if written.is_err() {
             // What could not be finished is not left lying about.

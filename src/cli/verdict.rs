@@ -10,6 +10,7 @@ use super::{exit, failure::Failure, files, output};
 use crate::{
     journal,
     model::{
+        fleet::host::HostName,
         judge::{summary::Summary, verdict},
         record::book::Record,
     },
@@ -19,13 +20,22 @@ use crate::{
 /// The name of the summary within a run's folder.
 pub(super) const SUMMARY_FILE: &str = "summary.json";
 
+/// The folder of evidence bundles within a run's folder.
+const EVIDENCE_DIR: &str = "evidence";
+
 /// Judges the record in `folder`, with the lines of `spools` appended, writes the files that
 /// follow from it, and prints the outcome. The exit code.
 pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<u8, Failure> {
     let record = read_record(folder, spools)?;
     let summary = verdict::judge(&record);
+    let bundles = write_bundles(folder, &summary, &record)?;
     write_files(folder, &summary, &record)?;
     show(&summary, json)?;
+    if !json {
+        bundles.iter().try_for_each(|(host, path)| {
+            output::data(&format!("evidence on {host}: {}\n", path.display()))
+        })?;
+    }
     Ok(exit::exit_code(&summary))
 }
 
@@ -57,6 +67,36 @@ pub(super) fn read_summary(folder: &Path) -> Result<Summary, Failure> {
     }
     let error = anyhow!("{} has the schema `{}`, not `{known}`", path.display(), summary.schema);
     Err(Failure::usage(error).help(format!("`nicburn judge {}` writes it anew", folder.display())))
+}
+
+/// Writes the evidence bundle of each failed host; those of an earlier judgement go. Where
+/// each now lies.
+fn write_bundles(
+    folder: &Path,
+    summary: &Summary,
+    record: &Record,
+) -> Result<Vec<(HostName, PathBuf)>, Failure> {
+    let dir = folder.join(EVIDENCE_DIR);
+    for host in &summary.hosts {
+        // A host that failed by the record alone may pass once its spool is read too.
+        let _ = std::fs::remove_file(dir.join(report::bundle::file_name(&host.host)));
+    }
+    let bundles = report::bundle::bundles(record, summary);
+    if bundles.is_empty() {
+        let _ = std::fs::remove_dir(&dir);
+        return Ok(Vec::new());
+    }
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot create the folder {}", dir.display()))
+        .map_err(Failure::failed)?;
+    bundles
+        .into_iter()
+        .map(|(host, (name, bytes))| {
+            let path = dir.join(name);
+            files::write_whole(&path, &bytes)?;
+            Ok((host, path))
+        })
+        .collect()
 }
 
 /// Writes all that is rendered; `summary.json` last, so that it stands for the others.

@@ -3,7 +3,7 @@
 //! Terminal, Markdown and HTML show the same points in the same order; only their marks differ.
 //! The texts are not escaped for any of them.
 
-use crate::model::judge::summary::{DropOff, Finding, FindingKind, HostSummary, Verdict};
+use crate::model::judge::summary::{Corroboration, DropOff, Finding, FindingKind, HostSummary, Verdict};
 
 use super::{advice, escape, figures, words};
 
@@ -12,6 +12,9 @@ const DROP_OFFS_SHOWN: usize = 8;
 
 /// The label of what to do next. Its texts are this room's own: they need no escape from markup.
 pub const NEXT: &str = "Next";
+
+/// The label of what a host's own kernel says to a finding.
+pub const KERNEL_SAYS: &str = "Its kernel";
 
 /// A label and what is said under it, in one line.
 pub type Point = (&'static str, String);
@@ -48,8 +51,15 @@ pub fn finding_points(finding: &Finding) -> Vec<Point> {
         _ => words::basis(finding.evidence),
     };
     points.push(("Evidence", evidence.to_owned()));
+    points.extend(finding.corroboration.iter().map(|item| (KERNEL_SAYS, corroboration(item))));
     points.push((NEXT, advice::next_step(finding.kind).to_owned()));
     points
+}
+
+/// One item: `at 41.2 s, counter: …`, or without a moment where it holds all the time.
+fn corroboration(item: &Corroboration) -> String {
+    let at = item.at_s.map_or_else(String::new, |at_s| format!("at {}, ", figures::seconds(Some(at_s))));
+    format!("{at}{}: {}", words::source(item.source), item.text)
 }
 
 /// Why a host has its verdict, as far as its findings do not say it.

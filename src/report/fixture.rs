@@ -40,7 +40,12 @@ pub(crate) fn finding(kind: FindingKind, text: &str) -> Finding {
         first_seen_s: None,
         text: text.to_owned(),
         numbers: BTreeMap::new(),
+        corroboration: Vec::new(),
     }
+}
+
+fn corroboration(source: Source, at_s: Option<f64>, text: &str) -> Corroboration {
+    Corroboration { source, at_s, text: text.to_owned() }
 }
 
 fn drop_off(at_s: f64, for_s: Option<f64>, peers: &[&str]) -> DropOff {
@@ -112,6 +117,14 @@ fn failing() -> HostSummary {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into(),
+        corroboration: vec![
+            corroboration(
+                Source::Counter,
+                Some(42.0),
+                "driver.tx_timeout +2, 0 on the others: a transmit queue stood still",
+            ),
+            corroboration(Source::Link, None, "its MTU is 1500, that of 3 of 3 others 9000"),
+        ],
         ..finding(
             FindingKind::DiesUnderLoad,
             "Nothing passed in either direction within 2 s of reaching 88.0 Mb/s, three times of three.",
@@ -196,6 +209,7 @@ pub(crate) fn hostile() -> Summary {
         for finding in &mut host.findings {
             finding.text.clone_from(&all);
             finding.numbers.insert(all.clone(), Some(1.0));
+            finding.corroboration = vec![corroboration(Source::Kernel, Some(1.0), &all)];
         }
     }
     summary
@@ -238,11 +252,16 @@ fn any_finding() -> impl Strategy<Value = Finding> {
         proptest::option::of(any::<bool>()),
         proptest::option::of(0.0..1e6f64),
         proptest::collection::btree_map(any::<String>(), proptest::option::of(-1e15..1e15f64), 0..3),
+        proptest::collection::vec((proptest::option::of(0.0..1e6f64), any::<String>()), 0..3),
     )
-        .prop_map(|(kind, text, confirmed, first_seen_s, numbers)| Finding {
+        .prop_map(|(kind, text, confirmed, first_seen_s, numbers, told)| Finding {
             confirmed,
             first_seen_s,
             numbers,
+            corroboration: told
+                .iter()
+                .map(|(at_s, text)| corroboration(Source::Kernel, *at_s, text))
+                .collect(),
             ..finding(kind, &text)
         })
 }

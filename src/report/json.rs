@@ -16,7 +16,12 @@ const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Integers stay integers; fractions are rounded to 3 decimals; the numbers of findings are
 /// integers where they are whole. What is not finite becomes null.
 pub fn summary_json(summary: &Summary) -> String {
-    let mut value = serde_json::to_value(summary).expect("a summary has only string keys");
+    tidy(summary)
+}
+
+/// Anything of the model's in the same form.
+pub(super) fn tidy(what: &impl serde::Serialize) -> String {
+    let mut value = serde_json::to_value(what).expect("shapes of the model have only string keys");
     round(&mut value);
     whole_numbers(&mut value);
     let mut text = serde_json::to_string_pretty(&value).expect("a value is always JSON");
@@ -147,7 +152,7 @@ mod tests {
         }
         let (schema, mut objects) = (summary_schema(), 0);
         walk(&schema, &mut objects);
-        assert_eq!(objects, 9, "Summary and the eight shapes within it");
+        assert_eq!(objects, 10, "Summary and the nine shapes within it");
         assert_eq!(schema["$id"], SUMMARY_SCHEMA);
 
         let sound: Value = serde_json::from_str(&summary_json(&fixture::mixed())).expect("it is JSON");

@@ -116,6 +116,8 @@ mod tests {
           - Dose: survived 60.0 Mb/s, died at 88.0 Mb/s
           - Numbers: failures 3, tries 3
           - Evidence: corroborated: receivers' counts, and a counter or kernel line of that host alone
+          - Its kernel: at 42.0 s, counter: driver.tx_timeout +2, 0 on the others: a transmit queue stood still
+          - Its kernel: link: its MTU is 1500, that of 3 of 3 others 9000
           - Next: Before a reboot, save `dmesg`, `ethtool -i`, `ethtool -S` and `ethtool -k` of the card: the cause is lost with it. Run the same scenario and seed again; then try another driver or firmware, offloads off, another port or cable, and swap the card if it still dies.
         - Seen by: h1, h2, h4
         - Drop-off: tx+rx at 41.3 s for 3.1 s in storm, from 88.0 Mb/s, 100 % missing

@@ -1,6 +1,8 @@
 //! The words that all renderings share: names of verdicts, and in which order hosts stand.
 
-use crate::model::judge::summary::{Basis, Direction, FleetVerdict, HostSummary, Severity, Summary, Verdict};
+use crate::model::judge::summary::{
+    Basis, Direction, FleetVerdict, HostSummary, Severity, Source, Summary, Verdict,
+};
 
 use super::{escape, figures};
 
@@ -60,6 +62,16 @@ pub const fn basis(basis: Basis) -> &'static str {
 
 /// What a finding of an audit rests on.
 pub const OWN_FACTS: &str = "the host's own facts, as its driver and its kernel tell them";
+
+/// Where a host's kernel was asked, as a label.
+pub const fn source(source: Source) -> &'static str {
+    match source {
+        Source::Kernel => "kernel log",
+        Source::Counter => "counter",
+        Source::Link => "link",
+        Source::Address => "address",
+    }
+}
 
 /// Whether a finding reproduced.
 pub const fn confirmed(confirmed: Option<bool>) -> &'static str {

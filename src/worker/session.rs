@@ -20,6 +20,7 @@ use tokio::{
 use super::{
     Ending, Lines, Parts,
     facts::{self, Sampler},
+    kernel_log::KernelLog,
     nic,
     offset::OffsetFilter,
     outbox::Outbox,
@@ -81,11 +82,13 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
         Ending::Failed(format!("cannot keep a spool: {error}; name a folder with --spool"))
     })?;
     let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
+    let kernel_log = KernelLog::open(&nic::describe(&parts.card));
     let telling = Telling::new(&parts);
     let mut serving = Serving {
         identity,
         outbox,
         sampler,
+        kernel_log,
         telling,
         link: None,
         filter: OffsetFilter::default(),
@@ -128,6 +131,7 @@ struct Serving {
     identity: Arc<WorkerIdentity>,
     outbox: Outbox,
     sampler: Sampler,
+    kernel_log: KernelLog,
     telling: Telling,
     link: Option<LiveLink>,
     filter: OffsetFilter,
@@ -301,6 +305,7 @@ impl Serving {
     /// Looks at the link, and once a second at the whole host.
     fn look(&mut self) -> Result<(), Ending> {
         self.looks += 1;
+        self.tell_kernel_lines()?;
         let changed = self.sampler.carrier_changed();
         if self.parts.shared.synced.load(Ordering::Relaxed) {
             self.tell_facts()?;
@@ -319,6 +324,16 @@ impl Serving {
     fn stop_sending(&mut self) {
         self.parts.carriers.tell(&Command::Stop);
         self.hosted.stop();
+    }
+
+    /// Tells what came to the kernel's log; until the run's time is known it stays there.
+    fn tell_kernel_lines(&mut self) -> Result<(), Ending> {
+        if !self.parts.shared.synced.load(Ordering::Relaxed) || !self.outbox.is_welcome() {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.parts.shared);
+        let bodies = self.kernel_log.look(clock::now_us(), |at_us| shared.run_at(at_us));
+        bodies.into_iter().try_for_each(|body| self.keep(shared.run_now(), body))
     }
 
     /// Whether this worker has nothing left to do.

@@ -98,8 +98,13 @@ pub struct Shared {
 impl Shared {
     /// The run's time now, as far as this worker knows.
     pub fn run_now(&self) -> RunTime {
-        let now = clock::now_us() as i64 + self.offset_us.load(Ordering::Relaxed);
-        RunTime(u64::try_from(now).unwrap_or(0))
+        self.run_at(clock::now_us())
+    }
+
+    /// The run's time at a moment of this worker's clock; zero for what was before the run.
+    pub fn run_at(&self, at_us: u64) -> RunTime {
+        let at = at_us as i64 + self.offset_us.load(Ordering::Relaxed);
+        RunTime(u64::try_from(at).unwrap_or(0))
     }
 
     /// Whether a batch may be sent now: checked before every one.

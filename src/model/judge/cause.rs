@@ -36,7 +36,7 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
     let mut claimed: BTreeMap<FindingKind, Vec<&Fall>> = BTreeMap::new();
     let mut rest: Vec<&Fall> = Vec::new();
     for fall in falls {
-        match CAUSES.iter().find_map(|claim| claim(seen, fall)) {
+        match claim_of(seen, fall) {
             Some(kind) => claimed.entry(kind).or_default().push(fall),
             None => rest.push(fall),
         }
@@ -62,6 +62,11 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
         findings.push(load::finding(seen, host, &rest, healthy));
     }
     findings
+}
+
+/// The kind that claims a fall; `None` for what is left to the tie to load.
+pub fn claim_of(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
+    CAUSES.iter().find_map(|claim| claim(seen, fall))
 }
 
 /// The direction that all of these falls share.
@@ -107,5 +112,6 @@ pub fn bare(kind: FindingKind, severity: Severity, falls: &[&Fall], text: String
         first_seen_s: first_seen_s(falls),
         text,
         numbers: BTreeMap::new(),
+        corroboration: Vec::new(),
     }
 }

@@ -8,11 +8,11 @@ use super::{
     cause::{self, link, process},
     measured,
     seen::Seen,
-    summary::{Basis, Finding, FindingKind, Severity},
+    summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    record::line::ContactState,
+    record::line::{ContactState, HostSeen},
 };
 
 /// Share of the time in which a carrying thread was runnable but did not run, from which on
@@ -125,18 +125,19 @@ fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
     })
 }
 
+/// Seconds in which a host's own worker was short of CPU; none where hosts share a kernel, as
+/// in a lab.
+pub fn starved(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
+    let short = |state: &HostSeen| {
+        state.threads.is_some_and(|(used, waited)| waited >= STARVED_SHARE || used >= CPU_BOUND_SHARE)
+    };
+    let states = seen.states.get(&host).filter(|_| !seen.shares_kernel(host));
+    states.into_iter().flatten().filter(|(_, state)| short(state)).collect()
+}
+
 /// A host whose own worker was short of CPU; silent where hosts share a kernel, as in a lab.
 fn host_limited(seen: &Seen, host: HostId) -> Option<Finding> {
-    if seen.shares_kernel(host) {
-        return None;
-    }
-    let states = seen.states.get(&host)?;
-    let starved: Vec<_> = states
-        .iter()
-        .filter(|(_, state)| {
-            state.threads.is_some_and(|(used, waited)| waited >= STARVED_SHARE || used >= CPU_BOUND_SHARE)
-        })
-        .collect();
+    let starved = starved(seen, host);
     let (first, _) = starved.first()?;
     (starved.len() >= STARVED_S_MIN).then(|| {
         let text = format!(
@@ -146,7 +147,6 @@ fn host_limited(seen: &Seen, host: HostId) -> Option<Finding> {
         );
         let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
         finding.first_seen_s = Some(first.as_secs_f64());
-        finding.evidence = Basis::Corroborated;
         finding.numbers.insert("starved_s".to_owned(), Some(starved.len() as f64));
         finding
     })

@@ -270,5 +270,6 @@ fn finding(seen: &Seen, host: HostId, slow: &[Slow]) -> Finding {
         first_seen_s: None,
         text,
         numbers: numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect(),
+        corroboration: Vec::new(),
     }
 }

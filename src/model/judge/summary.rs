@@ -243,6 +243,35 @@ pub struct Finding {
     pub text: String,
     /// Its numbers, by name with the unit last; null where not measured.
     pub numbers: std::collections::BTreeMap<String, Option<f64>>,
+    /// What the host's own kernel says to it, at most 8 items; those that corroborate it stand
+    /// first. Empty where nothing was read, or nothing said anything.
+    pub corroboration: Vec<Corroboration>,
+}
+
+/// Something that a host's own kernel says to a finding.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Corroboration {
+    /// Where it was read.
+    pub source: Source,
+    /// When it was told, seconds since the run's zero; null for what holds all the time.
+    pub at_s: Option<f64>,
+    /// What was read, and what it means.
+    pub text: String,
+}
+
+/// Where a host's kernel was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Its log.
+    Kernel,
+    /// A counter that moved.
+    Counter,
+    /// The state of the interface.
+    Link,
+    /// The addresses of the interface.
+    Address,
 }
 
 /// The kinds of findings that this version yields.

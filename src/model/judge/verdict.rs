@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    audit, cause, contact, corruption,
+    audit, cause, contact, corruption, evidence,
     explain::{self, Explained},
     falls::{self, Fall},
     measured,
@@ -44,6 +44,7 @@ pub fn judge(record: &Record) -> Summary {
         own.push(finding);
         own.sort_by_key(|finding| (finding.severity, finding.kind));
     }
+    evidence::attach(record, &seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))

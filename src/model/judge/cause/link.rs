@@ -4,7 +4,7 @@ use super::super::{
     explain,
     falls::Fall,
     seen::Seen,
-    summary::{Basis, Finding, FindingKind, Severity},
+    summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{fleet::host::HostId, record::line::LinkSeen};
 
@@ -57,7 +57,6 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     let mut finding = super::bare(kind, severity, falls, text);
     finding.direction = None;
     finding.confirmed = Some(true);
-    finding.evidence = Basis::Corroborated;
     finding.numbers.insert("carrier_losses".to_owned(), Some(f64::from(losses)));
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
     finding

@@ -138,8 +138,9 @@ impl Story {
         self
     }
 
-    fn by_coordinator(mut self, slot: u64, body: Body) -> Self {
-        self.extra.push((usize::MAX, slot, body));
+    /// A host's worker tells something at a slot; `usize::MAX` is the coordinator.
+    pub fn tells(mut self, host: usize, slot: u64, body: Body) -> Self {
+        self.extra.push((host, slot, body));
         self
     }
 
@@ -147,13 +148,13 @@ impl Story {
     pub fn contact(self, host: usize, slot: u64, state: ContactState) -> Self {
         let contact =
             Contact { host: host_id(host), instance: instance(host), state, why: "timed out".to_owned() };
-        self.by_coordinator(slot, Body::Contact(contact))
+        self.tells(usize::MAX, slot, Body::Contact(contact))
     }
 
     /// A host did not confirm its part of the stage in time.
     pub fn late(self, host: usize) -> Self {
         let not_ready = Body::NotReady { stage: 2, hosts: vec![host_id(host)], why: BTreeMap::new() };
-        self.by_coordinator(0, not_ready)
+        self.tells(usize::MAX, 0, not_ready)
     }
 
     /// Every peer that sends to `host` saw this on its stream.
@@ -181,10 +182,9 @@ impl Story {
     }
 
     /// A worker says that it did not run.
-    pub fn stalled(mut self, host: usize, from: u64, to: u64) -> Self {
+    pub fn stalled(self, host: usize, from: u64, to: u64) -> Self {
         let (from_at, to_at) = (RunTime::of_slot(ZERO_SLOT + from), RunTime::of_slot(ZERO_SLOT + to));
-        self.extra.push((host, to, Body::Stalled { from: from_at, to: to_at }));
-        self
+        self.tells(host, to, Body::Stalled { from: from_at, to: to_at })
     }
 
     /// A host's link facts at a slot; at the story's start its carrier was up.
