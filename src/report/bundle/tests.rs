@@ -30,6 +30,7 @@ fn record() -> Record {
         })
         .collect();
     let opened = Opened {
+        policy: None,
         schema: RECORD_SCHEMA.to_owned(),
         run: "20261123T120000Z-storm-7f3a".to_owned(),
         build: "test".to_owned(),
