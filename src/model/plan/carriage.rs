@@ -84,6 +84,11 @@ impl BufferLayout {
     pub const ALL: [Self; 6] =
         [Self::Write, Self::Sendfile, Self::Iovec, Self::Record32k, Self::Zerocopy, Self::Vmsplice];
 
+    /// Whether the kernel is given pages instead of bytes to copy.
+    pub const fn is_by_reference(self) -> bool {
+        !matches!(self, Self::Write | Self::Record32k)
+    }
+
     /// Its name in scenario files, records and reports.
     pub const fn name(self) -> &'static str {
         match self {

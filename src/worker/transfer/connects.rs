@@ -101,7 +101,7 @@ impl Source {
 
     fn connect(&self, place: u16, around: &mut Around<'_>) -> io::Result<Attempt> {
         let congestion_control = self.congestion_control.as_deref();
-        let options = socket::Dress { pacing_bps: None, congestion_control };
+        let options = socket::Dress { congestion_control, ..socket::Dress::default() };
         let socket = socket::connect(&around.shared.binding, self.flow.peer, &options)?;
         around.poller.watch(&socket, Token::Source { flow: self.flow.id, place })?;
         Ok(Attempt { socket, nonce: nonce(), since_us: around.now_us, greeted: false })

@@ -162,6 +162,7 @@ impl Source {
         let options = socket::Dress {
             pacing_bps: share,
             congestion_control: self.carriage.congestion_control.as_deref(),
+            by_reference: self.carriage.layout.is_by_reference(),
         };
         let attempt = socket::connect(&around.shared.binding, self.flow.peer, &options).and_then(|socket| {
             around.poller.watch(&socket, Token::Source { flow: self.flow.id, place })?;
