@@ -32,11 +32,6 @@ pub fn set_rto_max_ms(socket: &impl AsRawFd, rto_max_ms: u32) -> io::Result<()> 
     set(socket, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, rto_max_ms)
 }
 
-/// Wakes a receiver only when so many bytes are there.
-pub fn set_receive_low_water(socket: &impl AsRawFd, bytes: libc::c_int) -> io::Result<()> {
-    set(socket, libc::SOL_SOCKET, libc::SO_RCVLOWAT, bytes)
-}
-
 /// Lets sends pass memory by reference (`MSG_ZEROCOPY`, since Linux 4.14).
 pub fn set_zerocopy(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1 as libc::c_int)

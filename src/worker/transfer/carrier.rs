@@ -165,7 +165,7 @@ impl Carrier {
     fn round(&mut self, ready: Vec<Ready>) {
         let now_us = clock::now_us();
         self.note_stall(now_us);
-        self.cut_slots(now_us);
+        self.cut_slots();
         // The bell is asked only when it rang: every call less is a call more for bytes.
         if ready.iter().any(|event| event.token == Token::Mailbox) {
             for letter in self.place.mailboxes[self.place.index].take() {

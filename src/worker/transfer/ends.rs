@@ -147,13 +147,6 @@ impl Sink {
         }
     }
 
-    /// Every stream that might hold back a little has a turn.
-    pub fn sweep(&mut self, around: &mut Around<'_>) {
-        if let Self::Streams(sink) = self {
-            sink.sweep(around);
-        }
-    }
-
     /// Consents and reports that are due.
     pub fn consent(&mut self, around: &Around<'_>) {
         match self {

@@ -10,8 +10,9 @@ use crate::model::{
     record::line::VerifiedFlow,
 };
 
-/// Counted in one call at most.
-const DISCARD_BYTES: usize = 1024 * 1024;
+/// Counted in one call at most: all that a receive buffer holds, so that a call which brings
+/// less has emptied it. Nothing is written to this room, and so it takes no memory.
+const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Read in one call at most: what was just copied is compared while it is in the cache.
 const READ_BYTES: usize = 256 * 1024;
@@ -37,6 +38,8 @@ pub struct Difference {
 pub struct Received {
     /// Bytes; 0 at the stream's end.
     pub bytes: usize,
+    /// It was as much as was asked for, so that there may be more.
+    pub more: bool,
     /// What was compared of them.
     pub verified: VerifiedFlow,
     /// Where they differ.
@@ -125,10 +128,10 @@ impl Inlet {
 
 fn discard(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
     let bytes = socket.recv_with_flags(room, libc::MSG_TRUNC | libc::MSG_DONTWAIT)?;
-    Ok(Received { bytes, ..Received::default() })
+    Ok(Received { bytes, more: bytes == room.len(), ..Received::default() })
 }
 
 fn read(socket: &Socket, room: &mut [MaybeUninit<u8>]) -> io::Result<Received> {
     let bytes = socket.recv_with_flags(room, libc::MSG_DONTWAIT)?;
-    Ok(Received { bytes, ..Received::default() })
+    Ok(Received { bytes, more: bytes == room.len(), ..Received::default() })
 }

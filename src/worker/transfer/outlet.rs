@@ -30,6 +30,10 @@ const PIECES_MAX: usize = 256;
 /// A pipe as large as a user without rights may have.
 const PIPE_BYTES: usize = 1024 * 1024;
 
+/// What is copied is taken from so much of the payload, over and over: as much as a core's
+/// own cache holds, as the writes of any server mostly do. By reference all of it is sent.
+const COPIED_SPAN_BYTES: usize = WRITE_BYTES + 64 * 1024;
+
 /// Neither waits nor raises a signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
@@ -38,6 +42,8 @@ const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 pub struct Outlet {
     payload: Arc<Payload>,
     layout: BufferLayout,
+    /// Which of the worker's threads sends: each has a page of its own.
+    home: usize,
     /// Blocks at drawn places, where the receiver compares; else the buffer from end to end.
     lot: Option<Lot>,
     position: u64,
@@ -55,11 +61,12 @@ struct Pipe {
 
 impl Outlet {
     /// From the stream's first byte on.
-    pub fn new(payload: Arc<Payload>, carriage: &Carriage, lot: Lot) -> Self {
+    pub fn new(payload: Arc<Payload>, carriage: &Carriage, lot: Lot, home: usize) -> Self {
         let drawn = carriage.receive.verifies() || carriage.layout == BufferLayout::Iovec;
         Self {
             payload,
             layout: carriage.layout,
+            home,
             lot: drawn.then_some(lot),
             position: 0,
             pipe: None,
@@ -92,13 +99,13 @@ impl Outlet {
         Ok(())
     }
 
-    /// Hands over at most `most` bytes in one go. `Ok(0)` never happens: a full socket is an
-    /// error of the kind `WouldBlock`.
+    /// Hands over at most `most` bytes in one go, and says whether the socket took all of
+    /// what it was offered. A full socket is an error of the kind `WouldBlock`.
     ///
     /// # Errors
     ///
     /// What the kernel says.
-    pub fn send(&mut self, socket: &Socket, most: usize) -> io::Result<usize> {
+    pub fn send(&mut self, socket: &Socket, most: usize) -> io::Result<(usize, bool)> {
         let most = most.min(WRITE_BYTES);
         let sent = match self.layout {
             BufferLayout::Write => self.write(socket, most, FLAGS),
@@ -108,7 +115,7 @@ impl Outlet {
             BufferLayout::Vmsplice | BufferLayout::Iovec => return self.through_pipe(socket, most),
         }?;
         self.position += sent as u64;
-        Ok(sent)
+        Ok((sent, sent == most))
     }
 
     /// Of calls by reference: how many the kernel finished, and how many of these it copied.
@@ -118,7 +125,9 @@ impl Outlet {
 
     fn write(&self, socket: &Socket, most: usize, flags: libc::c_int) -> io::Result<usize> {
         let Some(lot) = self.lot else {
-            return socket.send_with_flags(plain(&self.payload, self.position, most), flags);
+            let page = self.payload.page_of(self.home);
+            let span = if flags & libc::MSG_ZEROCOPY == 0 { COPIED_SPAN_BYTES } else { page.len() };
+            return socket.send_with_flags(next_of(&page[..span], self.position, most), flags);
         };
         let mut room = [IoSlice::new(&[]); WRITE_BYTES / (64 * 1024) + 1];
         let (count, _) = self.payload.pieces(lot, self.position, most, &mut room);
@@ -147,7 +156,11 @@ impl Outlet {
         while sent < most {
             let (offset, length) = match self.lot {
                 Some(lot) => self.payload.in_file(lot, self.position + sent as u64),
-                None => (plain_place(&self.payload, self.position + sent as u64) as u64, most),
+                None => (
+                    ((self.position as usize + sent) % (self.payload.bytes().len() - WRITE_BYTES)) as u64
+                        & !4095,
+                    most,
+                ),
             };
             let mut offset = offset;
             match rustix::fs::sendfile(socket, file, Some(&mut offset), length.min(most - sent)) {
@@ -175,14 +188,14 @@ impl Outlet {
 
     /// Fills the pipe when it is empty, and moves what it holds to the socket. The position
     /// is the pipe's; what is counted is what left it.
-    fn through_pipe(&mut self, socket: &Socket, most: usize) -> io::Result<usize> {
+    fn through_pipe(&mut self, socket: &Socket, most: usize) -> io::Result<(usize, bool)> {
         let Some(pipe) = &mut self.pipe else { return Err(io::ErrorKind::InvalidInput.into()) };
         if pipe.held == 0 {
             let mut room = [IoSlice::new(&[]); PIECES_MAX];
             let count = match self.lot {
                 Some(lot) => self.payload.pieces(lot, self.position, most, &mut room).0,
                 None => {
-                    room[0] = IoSlice::new(plain(&self.payload, self.position, most));
+                    room[0] = IoSlice::new(next_of(self.payload.page_of(self.home), self.position, most));
                     1
                 }
             };
@@ -196,16 +209,12 @@ impl Outlet {
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
         let moved = splice(&pipe.out, None, socket.as_fd(), None, pipe.held, flags)?;
         pipe.held -= moved;
-        Ok(moved)
+        Ok((moved, pipe.held == 0))
     }
 }
 
-/// What comes next where nobody compares it: the buffer from end to end, by pages.
-fn plain(payload: &Payload, position: u64, most: usize) -> &[u8] {
-    let from = plain_place(payload, position);
-    &payload.bytes()[from..from + most]
-}
-
-fn plain_place(payload: &Payload, position: u64) -> usize {
-    (position as usize % (payload.bytes().len() - WRITE_BYTES)) & !4095
+/// What comes next where nobody compares it: `bytes` from end to end, by pages.
+fn next_of(bytes: &[u8], position: u64, most: usize) -> &[u8] {
+    let from = (position as usize % (bytes.len() - most + 1)) & !4095;
+    &bytes[from..from + most]
 }

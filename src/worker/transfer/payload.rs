@@ -22,9 +22,9 @@ use crate::{
     sys::pages::{HUGE_BYTES, HugePages},
 };
 
-/// Random bytes: two huge pages. More than a core's own caches hold, so that the card reads
+/// Random bytes: four huge pages. More than a core's own caches hold, so that the card reads
 /// from further away, and little enough for 64 workers on one lab machine.
-const PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
+const PAYLOAD_BYTES: usize = 8 * 1024 * 1024;
 
 /// A block of a stream that is written in large pieces.
 const BLOCK_BYTES: usize = 64 * 1024;
@@ -113,6 +113,13 @@ impl Payload {
     /// All of it.
     pub fn bytes(&self) -> &[u8] {
         &self.pages
+    }
+
+    /// A huge page of one's own, where there are enough: the kernel counts who refers to a
+    /// page, and two cores that count the same one hold each other up.
+    pub fn page_of(&self, home: usize) -> &[u8] {
+        let pages = PAYLOAD_BYTES / HUGE_BYTES;
+        &self.bytes()[home % pages * HUGE_BYTES..][..HUGE_BYTES]
     }
 
     /// What a stream carries from `position` on, to the end of its block.

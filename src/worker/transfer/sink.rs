@@ -21,14 +21,11 @@ use super::{
     socket,
     stage::Flow,
 };
-use crate::{
-    model::{
-        fleet::units::RunTime,
-        plan::carriage::Carriage,
-        record::line::{Body, CorruptSeen, StreamEvent, StreamSeen},
-        run::message::Role,
-    },
-    sys::socket::set_receive_low_water,
+use crate::model::{
+    fleet::units::RunTime,
+    plan::carriage::Carriage,
+    record::line::{Body, CorruptSeen, StreamEvent, StreamSeen},
+    run::message::Role,
 };
 
 /// Consent is renewed this often: six times within the 3 s that it holds.
@@ -36,12 +33,6 @@ const CONSENT_EVERY_US: u64 = 500_000;
 
 /// Towards a flow's end its streams may close at any moment.
 const END_US: u64 = 150_000;
-
-/// Bytes that are worth waking up for, of a stream that goes as fast as it can.
-const LOW_WATER_BYTES: i32 = 256 * 1024;
-
-/// Up to so many streams of a flow, each has enough under way to fill a wake-up.
-const FEW_STREAMS: u16 = 16;
 
 /// Differences of one flow that are told one by one; all are counted.
 const DIFFERENCES_MAX: u32 = 64;
@@ -99,10 +90,6 @@ impl Sink {
             )));
         }
         around.poller.watch(&socket, Token::Sink { flow, place })?;
-        if self.flow.rate_bps.is_none() && self.carriage.streams <= FEW_STREAMS {
-            // Only a matter of speed.
-            let _ = set_receive_low_water(&socket, LOW_WATER_BYTES);
-        }
         let lot = Lot::new(&self.flow.key, place, self.carriage.layout);
         let inlet = Inlet::new(around.payload.clone(), &self.carriage, lot);
         self.streams.insert(place, Stream { socket, hello, inlet, counter: 0, queued: false });
@@ -129,16 +116,6 @@ impl Sink {
         }
     }
 
-    /// Every stream has a turn: what arrived before a slot's end counts in it, also where it
-    /// is less than a wake-up's worth.
-    pub fn sweep(&mut self, around: &mut Around<'_>) {
-        for (place, stream) in &mut self.streams {
-            if !std::mem::replace(&mut stream.queued, true) {
-                around.turns.push_back(Turn { role: Role::Sink, flow: self.flow.id, place: *place });
-            }
-        }
-    }
-
     /// The turn of a stream: one call. Returns the bytes received.
     pub fn turn(&mut self, place: u16, scratch: &mut [MaybeUninit<u8>], around: &mut Around<'_>) -> usize {
         let Some(stream) = self.streams.get_mut(&place) else { return 0 };
@@ -152,7 +129,9 @@ impl Sink {
                 if let Some(difference) = received.differs {
                     self.tell_difference(place, difference, around);
                 }
-                self.ready(place, around);
+                if received.more {
+                    self.ready(place, around);
+                }
                 received.bytes
             }
             Ok(_) => self.lose(place, StreamEvent::Reset, around),

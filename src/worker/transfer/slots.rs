@@ -69,11 +69,6 @@ impl Slots {
         self.flows.insert(flow, count);
     }
 
-    /// Whether a slot is over at `at`, so that [`Slots::advance`] will close it.
-    pub fn is_due(&self, at: RunTime) -> bool {
-        self.now.is_some_and(|now| at.slot() > now)
-    }
-
     /// Closes what is over at `at`. Returns how late the last boundary was noticed,
     /// microseconds, where one was.
     pub fn advance(&mut self, at: RunTime) -> Option<u64> {

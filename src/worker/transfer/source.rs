@@ -162,7 +162,6 @@ impl Source {
         let options = socket::Dress {
             pacing_bps: share,
             congestion_control: self.carriage.congestion_control.as_deref(),
-            by_reference: self.carriage.layout.is_by_reference(),
         };
         let attempt = socket::connect(&around.shared.binding, self.flow.peer, &options).and_then(|socket| {
             around.poller.watch(&socket, Token::Source { flow: self.flow.id, place })?;
@@ -266,12 +265,15 @@ impl Source {
         match std::mem::replace(&mut stream.state, State::Waiting) {
             State::Greeting { socket, .. } => {
                 let lot = Lot::new(&self.flow.key, stream.place, self.carriage.layout);
-                let mut outlet = Outlet::new(around.payload.clone(), &self.carriage, lot);
+                let mut outlet = Outlet::new(around.payload.clone(), &self.carriage, lot, around.place.index);
                 if let Err(error) = outlet.prepare(&socket) {
                     tracing::warn!(%error, layout = self.carriage.layout.name(), "this buffer layout is refused");
                     return self.fail(index, StreamEvent::Unreachable, around);
                 }
                 let info = tcp_info(&socket).unwrap_or_default();
+                if let Err(error) = socket::fit_send_buffer(&socket, info.rtt_us, self.carriage.layout) {
+                    tracing::debug!(%error, "the send buffer stays as the kernel sizes it");
+                }
                 let consent_us = around.now_us;
                 stream.state =
                     State::Flowing(Box::new(Flowing { socket, outlet, consent_us, queued: false, info }));
@@ -389,10 +391,12 @@ impl Source {
         let State::Flowing(flowing) = &mut self.streams[index].state else { return 0 };
         flowing.queued = false;
         match flowing.outlet.send(&flowing.socket, most.min(TURN_BYTES)) {
-            Ok(bytes) => {
+            Ok((bytes, more)) => {
                 self.flow.meter.sent.fetch_add(bytes as u64, Ordering::Relaxed);
                 around.shared.note_sent(around.now_us, bytes as u64);
-                self.queue(index, around);
+                if more {
+                    self.queue(index, around);
+                }
                 bytes
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,

@@ -12,19 +12,12 @@ use crate::model::{
 const TELL_EVERY_US: u64 = 1_000_000;
 
 impl Carrier {
-    pub(super) fn cut_slots(&mut self, now_us: u64) {
+    pub(super) fn cut_slots(&mut self) {
         // Before the run's time is known there is no grid to cut on.
         if !self.shared.synced.load(Ordering::Relaxed) {
             return;
         }
         let run_now = self.shared.run_now();
-        if self.slots.is_due(run_now) {
-            self.with(now_us, |_, sinks, around| {
-                for sink in sinks.values_mut() {
-                    sink.sweep(around);
-                }
-            });
-        }
         if let Some(late) = self.slots.advance(run_now) {
             self.shared.note_lateness(late);
             let mut lines = self.slots.due();
