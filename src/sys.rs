@@ -4,6 +4,7 @@
 
 pub mod carrier;
 pub mod clock;
+pub mod datagram;
 pub mod ethtool;
 pub mod link;
 pub mod namespace;

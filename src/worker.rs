@@ -189,7 +189,8 @@ impl Parts {
         let failed = |what: &str, error: &dyn std::fmt::Display| Ending::Failed(format!("{what}: {error}"));
         let congestion_control = transfer::socket::congestion_control(card.addr)
             .map_err(|error| failed("cannot choose a congestion control", &error))?;
-        let binding = Binding { addr: card.addr, iface: card.iface.clone(), congestion_control };
+        let (iface, data_ports) = (card.iface.clone(), args.data_ports);
+        let binding = Binding { addr: card.addr, iface, data_ports, congestion_control };
         let (listener, udp, data_addr) = listen(&binding, args.data_ports)?;
         let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
         let lateness = Histogram::new_with_bounds(1, LATENESS_MAX_US, 2)

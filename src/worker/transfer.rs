@@ -31,6 +31,7 @@ pub mod key;
 pub mod outlet;
 pub mod payload;
 pub mod poller;
+pub mod quic;
 pub mod sink;
 pub mod slots;
 pub mod socket;
@@ -57,6 +58,8 @@ pub struct Binding {
     pub addr: IpAddr,
     /// Its interface.
     pub iface: String,
+    /// The ports that it may listen on, the first and the last; any unless given.
+    pub data_ports: Option<(u16, u16)>,
     /// The congestion control that this kernel permits.
     pub congestion_control: String,
 }
