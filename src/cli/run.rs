@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::anyhow;
 
 use super::{
-    args::{FleetArgs, RunArgs},
+    args::{FleetArgs, LabArgs, RunArgs},
     drive::{self, Door, Fleet, Job},
     dry_run,
     failure::Failure,
@@ -24,7 +24,7 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
         return dry_run::main(&scenario, hosts, args, seed);
     }
     let job = Job {
-        fleet: fleet(args, hosts)?,
+        fleet: fleet(&args.fleet, &args.lab, hosts)?,
         scenario,
         seed,
         out: files::absolute(&args.out)?,
@@ -43,7 +43,7 @@ pub(super) fn main(args: &RunArgs) -> Result<u8, Failure> {
 }
 
 /// How many hosts are planned.
-fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
+pub(super) fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
     fleet.lab.or(fleet.expect_workers).ok_or_else(|| {
         Failure::usage(anyhow!("no fleet is given"))
             .help("use `--lab N` for one on this machine")
@@ -51,16 +51,17 @@ fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
     })
 }
 
-fn fleet(args: &RunArgs, hosts: u16) -> Result<Fleet, Failure> {
-    if args.fleet.lab.is_some() {
-        let faults = lab::faults(&args.lab.fault, hosts)?;
-        return Ok(Fleet::Lab { spec: lab::spec(hosts, &args.lab)?, faults });
+/// The fleet as it was typed.
+pub(super) fn fleet(fleet: &FleetArgs, shape: &LabArgs, hosts: u16) -> Result<Fleet, Failure> {
+    if fleet.lab.is_some() {
+        let faults = lab::faults(&shape.fault, hosts)?;
+        return Ok(Fleet::Lab { spec: lab::spec(hosts, shape)?, faults });
     }
-    if !args.lab.fault.is_empty() {
+    if !shape.fault.is_empty() {
         return Err(Failure::usage(anyhow!("--fault breaks a lab, and there is none"))
             .help("use it with `--lab N`; real cards are never broken on purpose"));
     }
-    door(&args.fleet, hosts).map(Fleet::Workers)
+    door(fleet, hosts).map(Fleet::Workers)
 }
 
 fn door(fleet: &FleetArgs, hosts: u16) -> Result<Door, Failure> {

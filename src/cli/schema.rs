@@ -11,6 +11,7 @@ use crate::report;
 pub(super) fn main(args: &SchemaArgs) -> Result<u8, Failure> {
     let schema = match args.of {
         SchemaOf::Summary => report::summary_schema(),
+        SchemaOf::Pair => report::pair::pair_schema(),
     };
     output::data(&format!("{schema:#}\n"))?;
     Ok(exit::OK)
