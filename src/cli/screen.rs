@@ -113,13 +113,7 @@ fn draw_pair(cut: Cut, events: &Receiver<RunEvent>) {
         match &event {
             RunEvent::Recorded(line) => {
                 fold.feed(line);
-                let ways = fold.ways();
-                for (way, span) in fold.ready() {
-                    let heading = if std::mem::replace(&mut begun, true) { "" } else { &pair::heading() };
-                    let (from, to) = &ways[way];
-                    // A reader that went away is noticed with the last word.
-                    let _ = output::data(&format!("{heading}{}", pair::line(from, to, &span)));
-                }
+                show_ready(&mut fold, &mut begun, false);
             }
             RunEvent::Opened { names: all, .. } => names.clone_from(all),
             RunEvent::ContactLost { .. } | RunEvent::ContactBack { .. } | RunEvent::Note { .. } => {
@@ -127,6 +121,17 @@ fn draw_pair(cut: Cut, events: &Receiver<RunEvent>) {
             }
             _ => {}
         }
+    }
+    show_ready(&mut fold, &mut begun, true);
+}
+
+fn show_ready(fold: &mut Fold, begun: &mut bool, over: bool) {
+    let ways = fold.ways();
+    for (way, span) in fold.ready(over) {
+        let heading = if std::mem::replace(begun, true) { String::new() } else { pair::heading() };
+        let (from, to) = &ways[way];
+        // A reader that went away is noticed with the last word.
+        let _ = output::data(&format!("{heading}{}", pair::line(from, to, &span)));
     }
 }
 

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{escape, figures};
+use super::{
+    escape,
+    figures::{self, UNMEASURED},
+};
 use crate::model::judge::pair::{Limit, PAIR_SCHEMA, PairReport, Span};
 
 /// The heading above the lines.
@@ -16,8 +19,9 @@ pub fn heading() -> String {
 /// An interval of a way, with its line break.
 pub fn line(from: &str, to: &str, span: &Span) -> String {
     let way = format!("{} > {}", escape::plain(from), escape::plain(to));
-    let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
-    let rtt = span.rtt_us.map_or_else(|| "-".to_owned(), |us| format!("{:.2} ms", f64::from(us) / 1000.0));
+    let number = |number: Option<u64>| number.map_or_else(|| UNMEASURED.to_owned(), |n| n.to_string());
+    let rtt =
+        span.rtt_us.map_or_else(|| UNMEASURED.to_owned(), |us| format!("{:.2} ms", f64::from(us) / 1000.0));
     format!(
         "{:<11} {way:<16} {:>11} {:>12} {:>8} {rtt:>10} {:>5} {:>5}  {}\n",
         format!("{}-{}", span.from_s, span.to_s),
@@ -26,7 +30,7 @@ pub fn line(from: &str, to: &str, span: &Span) -> String {
         number(span.retransmits),
         figures::share(span.sender_cpu_share),
         figures::share(span.receiver_cpu_share),
-        span.limited_by.map_or("-", words),
+        span.limited_by.map_or(UNMEASURED, words),
     )
 }
 

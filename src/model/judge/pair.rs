@@ -261,14 +261,15 @@ impl Fold {
     }
 
     /// Intervals that are complete and were not returned before, in order: which way, and
-    /// what it came to.
-    pub fn ready(&mut self) -> Vec<(usize, Span)> {
+    /// what it came to. When the run is `over`, no more lines are awaited.
+    pub fn ready(&mut self, over: bool) -> Vec<(usize, Span)> {
         let mut ready = Vec::new();
         while let Some((from_s, to_s)) = self.interval(self.told) {
             let Some((first, _)) = self.round else { break };
             let last = first + (self.cut.omit_s + to_s) * SLOTS_PER_S - 1;
             // What is told once a second comes a little after the second it speaks of.
-            if self.latest.slot() < last + SLOTS_PER_S + SLOTS_PER_S / 2 {
+            let awaited = if over { 0 } else { SLOTS_PER_S + SLOTS_PER_S / 2 };
+            if self.latest.slot() < last + awaited {
                 break;
             }
             ready.extend(

@@ -45,7 +45,7 @@ const ASK_MAX: Duration = Duration::from_millis(1500);
 const ASK_AGAIN: Duration = Duration::from_millis(150);
 
 /// A thread stays for so long after its last flow.
-const GOODBYE: Duration = Duration::from_millis(100);
+const GOODBYE: Duration = Duration::from_millis(10);
 
 /// One end of a flow whose bytes something else carries.
 #[derive(Clone, Debug)]

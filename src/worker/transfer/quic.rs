@@ -35,8 +35,8 @@ pub use source::source;
 /// What a sink may have unread, a stream and a connection: what a 10 Gb/s way holds in 13 ms.
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
-/// What a source may have unacknowledged. quinn looks through all pieces of it for each
-/// packet, so that more of it is slower, as measured: see `docs/quic.md`.
+/// What a source may have unacknowledged: more than ways of a few milliseconds hold at what
+/// quinn can do. quinn looks through all pieces of it for each packet, and so slows with more.
 const SEND_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A paced source has no more than this time's worth under way, so that a way that was shut

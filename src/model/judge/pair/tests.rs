@@ -65,16 +65,17 @@ fn cpu(fold: &mut Fold, host: u16, second: u64, share: f32) {
 fn intervals_come_once_when_complete_and_without_what_is_omitted() {
     let mut fold = fold(Rate::Unpaced);
     samples(&mut fold, 100, 20, Some(1_000_000));
-    assert_eq!(fold.ready(), [], "the lines of its last second may still come");
-    samples(&mut fold, 120, 5, Some(2_000_000));
-    let ready = fold.ready();
+    assert_eq!(fold.ready(false), [], "the lines of its last second may still come");
+    samples(&mut fold, 120, 15, Some(2_000_000));
+    let ready = fold.ready(false);
     let [(0, first)] = &ready[..] else { panic!("{ready:?}") };
     assert_eq!((first.from_s, first.to_s), (0, 1), "counted from the end of what is omitted");
     assert_eq!((first.bytes, first.goodput_bps), (Some(10_000_000), Some(80_000_000)));
     assert_eq!((first.retransmits, first.sender_cpu_share, first.limited_by), (None, None, None));
-    assert_eq!(fold.ready(), []);
-    samples(&mut fold, 125, 25, Some(2_000_000));
-    assert_eq!(fold.ready().len(), 1, "the last one, and nothing beyond the round");
+    assert_eq!(fold.ready(false), []);
+    samples(&mut fold, 135, 2, Some(2_000_000));
+    assert_eq!(fold.ready(false), []);
+    assert_eq!(fold.ready(true).len(), 1, "the last one, and nothing beyond the round");
     let report = fold.report().expect("it was begun");
     assert_eq!(report.ways[0].intervals.len(), 2);
     assert_eq!(report.ways[0].total.bytes, Some(30_000_000));

@@ -84,7 +84,6 @@ async fn serve(hosted: &HostedFlow) -> io::Result<()> {
             }
             error = receive(hosted, &mut room, &mut caller) => Some(error),
         };
-        eprintln!("DBG ended {ended:?}");
         if let Some(error) = ended {
             caller = None;
             teller.tell_early(hosted, meaning(&error));

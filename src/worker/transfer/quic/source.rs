@@ -1,7 +1,9 @@
 //! The sending end of a flow: finds its sink, proves the key, sends while the sink consents.
 //!
 //! What is not yet sent lies in quinn, up to the send window: closing the connection, which
-//! the end of consent or of the lease does at once, throws it away.
+//! the end of consent or of the lease does at once, throws it away. Where the congestion
+//! window is full, quinn holds the word of the close back too: the sink then learns of it
+//! by silence.
 
 use std::{
     io,
@@ -204,14 +206,15 @@ async fn carry(hosted: HostedFlow, mut stream: SendStream, place: u16, pace: Pac
             return;
         }
         let mut pieces = pieces(&hosted.payload, &payload, lot, position, most);
-        let bytes: usize = pieces.iter().map(Bytes::len).sum();
-        if stream.write_all_chunks(&mut pieces).await.is_err() {
-            // The connection is over; whoever awaits its end tells why.
-            return;
+        let mut rest = &mut pieces[..];
+        while !rest.is_empty() {
+            // Where it fails the connection is over; whoever awaits its end tells why.
+            let Ok(written) = stream.write_chunks(rest).await else { return };
+            position += written.bytes as u64;
+            hosted.flow.meter.sent.fetch_add(written.bytes as u64, Ordering::Relaxed);
+            hosted.shared.note_sent(clock::now_us(), written.bytes as u64);
+            rest = &mut rest[written.chunks..];
         }
-        position += bytes as u64;
-        hosted.flow.meter.sent.fetch_add(bytes as u64, Ordering::Relaxed);
-        hosted.shared.note_sent(clock::now_us(), bytes as u64);
     }
 }
 

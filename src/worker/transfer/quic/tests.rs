@@ -138,7 +138,6 @@ fn a_stop_ends_the_sending_at_once() {
     let slots = slots(&sink.seen);
     let after: Vec<_> = slots.range(quiet..).filter_map(|(_, bytes)| *bytes).collect();
     assert!(after.len() > 3 && after.iter().all(|bytes| *bytes == 0), "from {quiet} on: {slots:?}");
-    assert!(events(&sink.seen).contains(&StreamEvent::Reset), "its sink is told: {:?}", events(&sink.seen));
 }
 
 #[test]
