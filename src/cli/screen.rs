@@ -117,7 +117,9 @@ fn draw_pair(cut: Cut, events: &Receiver<RunEvent>) {
             }
             RunEvent::Opened { names: all, .. } => names.clone_from(all),
             RunEvent::ContactLost { .. } | RunEvent::ContactBack { .. } | RunEvent::Note { .. } => {
-                live::line(&event, &names).iter().for_each(|line| output::note(line));
+                if let Some(line) = live::line(&event, &names) {
+                    output::note(&line);
+                }
             }
             _ => {}
         }

@@ -40,12 +40,8 @@ pub fn totals(report: &PairReport) -> String {
     for way in &report.ways {
         text += &line(&way.from, &way.to, &way.total);
         if way.verified_bytes > 0 {
-            text += &format!(
-                "{:<11} {} compared with what was sent, {} B differed\n",
-                "",
-                figures::bytes(Some(way.verified_bytes)),
-                way.differing_bytes
-            );
+            let (all, differed) = (figures::bytes(Some(way.verified_bytes)), way.differing_bytes);
+            text.extend([format!("{:<11} {all} compared with what was sent, {differed} B differed\n", "")]);
         }
     }
     let links = if report.simulated_links { "; simulated links" } else { "" };

@@ -36,6 +36,7 @@ pub struct PairArgs {
 
 /// What is sent and for how long.
 #[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed or not")]
 #[command(next_help_heading = "Load")]
 pub struct PairLoad {
     /// How many seconds are measured

@@ -108,7 +108,9 @@ struct Offer {
 
 impl Offer {
     fn text(&self) -> String {
-        let digits: String = self.fingerprint.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+        let digits: String =
+            self.fingerprint.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
         format!("quic/1 {} {digits}", self.port)
     }
 
