@@ -36,7 +36,7 @@ pub use source::source;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// What a source may have unacknowledged: more than ways of a few milliseconds hold at what
-/// quinn can do. quinn looks through all pieces of it for each packet, and so slows with more.
+/// quinn can do. quinn looks through its pieces from the first on for each packet.
 const SEND_WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 
 /// A paced source has no more than this time's worth under way, so that a way that was shut
