@@ -22,6 +22,7 @@ mod log;
 mod man;
 mod output;
 mod overrides;
+mod pair;
 mod report;
 mod run;
 mod scenario;
@@ -88,6 +89,7 @@ fn dispatch(command: Command) -> Result<u8, failure::Failure> {
     match command {
         Command::Demo(args) => demo::main(&args),
         Command::Run(args) => run::main(&args),
+        Command::Pair(args) => pair::main(&args),
         Command::Judge(args) => judge::main(&args),
         Command::Audit(args) => audit::main(&args),
         Command::Doctor(args) => doctor::main(&args),

@@ -20,6 +20,7 @@ pub mod json;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+pub mod pair;
 pub mod series;
 pub mod text;
 pub mod words;

@@ -199,6 +199,7 @@ impl Parts {
             iface: card.iface.clone(),
             mtu: link.mtu,
             port: 0,
+            data_ports: args.data_ports,
             congestion_control,
         };
         let (listener, udp, data_addr) = listen(&binding, args.data_ports)?;

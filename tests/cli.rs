@@ -44,7 +44,7 @@ fn help_names_every_command_and_every_exit_code() {
     assert_eq!(code(&help), 0);
     let text = out(&help);
     for command in [
-        "demo", "run", "judge", "stop", "lab", "report", "show", "scenario", "schema", "man", "audit",
+        "demo", "run", "pair", "judge", "stop", "lab", "report", "show", "scenario", "schema", "man", "audit",
         "doctor",
     ] {
         let named = text.lines().any(|line| line.trim_start().starts_with(command));
@@ -183,4 +183,24 @@ fn a_folder_that_holds_no_run_is_named() {
     let output = nicburn(folder.path(), &["judge", "empty"]);
     assert_eq!(code(&output), 2);
     assert!(err(&output).contains("empty"), "{}", err(&output));
+}
+
+#[test]
+fn a_pair_that_cannot_be_measured_is_refused_before_anything_is_sent() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["pair", "h1", "h2"], "no fleet is given"),
+        (&["pair", "h1", "h1", "--lab", "2"], "cannot send to itself"),
+        (&["pair", "h1", "h2", "--lab", "2", "-u", "--quic"], "cannot be used with"),
+        (&["pair", "h1", "h2", "--lab", "2", "-R", "--bidir"], "cannot be used with"),
+        (&["pair", "h1", "h2", "--lab", "2", "--layout", "tarball"], "is no buffer layout"),
+        (&["pair", "h1", "h2", "--lab", "2", "-P", "1001"], "1001"),
+        (&["pair", "h1", "h2", "--lab", "2", "-t", "0"], "0"),
+        (&["pair", "h1", "../etc", "--lab", "2"], "is no host name"),
+    ];
+    for (arguments, why) in cases {
+        let output = nicburn(folder().path(), arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {}", err(&output));
+        assert_eq!(out(&output), "", "{arguments:?}");
+        assert!(err(&output).contains(why), "{arguments:?}: {}", err(&output));
+    }
 }

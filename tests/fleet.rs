@@ -458,3 +458,41 @@ fn sixty_four_hosts_in_pairs_miss_no_slot() {
     assert!(cores < 0.5, "{cores} cores");
     assert!(per_minute < 2e6, "{per_minute} bytes a minute per 8 hosts");
 }
+
+#[test]
+fn a_pair_is_measured_by_tcp_and_by_quic_and_its_report_fits_its_schema() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a folder");
+    let schema = nicburn().args(["schema", "pair"]).output().expect("the schema is printed");
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("the schema is JSON");
+    for transport in [&[][..], &["--quic", "--verify", "--bidir"]] {
+        let mut pair = nicburn();
+        pair.args(["pair", "h1", "h3", "--lab", "3", "-t", "3", "-b", "20M", "--json", "--out"]);
+        let output = pair.arg(out.path()).args(transport).output().expect("it can be started");
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        jsonschema::validate(&schema, &report).expect("it fits");
+        let ways = report["ways"].as_array().expect("a list");
+        assert_eq!(ways.len(), if transport.is_empty() { 1 } else { 2 });
+        for way in ways {
+            let goodput = way["total"]["goodput_bps"].as_f64().expect("something arrived");
+            assert!((18e6..=21e6).contains(&goodput), "{goodput}: {}", said(&output));
+            assert_eq!(way["intervals"].as_array().expect("a list").len(), 3);
+            assert_eq!(way["differing_bytes"], 0);
+            assert!(way["verified_bytes"].as_u64() > Some(1_000_000) || transport.is_empty(), "{way}");
+        }
+        assert_eq!((&ways[0]["from"], &ways[0]["to"]), (&"h1".into(), &"h3".into()));
+    }
+}
+
+#[test]
+fn a_host_that_is_not_in_the_fleet_is_told_with_those_that_are() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a folder");
+    let mut pair = nicburn();
+    pair.args(["pair", "h1", "h9", "--lab", "2", "-t", "1", "--out"]).arg(out.path());
+    let output = pair.output().expect("it can be started");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("no host is called `h9`"), "{}", said(&output));
+    assert!(said(&output).contains("h1, h2"), "{}", said(&output));
+}

@@ -5,6 +5,7 @@
 mod audit;
 mod doctor;
 mod fleet;
+mod pair;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, builder::FalseyValueParser};
 pub use audit::AuditArgs;
 pub use doctor::DoctorArgs;
 pub use fleet::{ControlPath, FleetArgs, LabArgs, Overrides};
+pub use pair::{PairArgs, PairLoad};
 
 use super::exit::HELP as EXIT_CODES;
 
@@ -41,6 +43,11 @@ pub enum Command {
     /// written while it runs, so that a run cut short still gives a verdict.
     #[command(after_help = RUN_EXAMPLES)]
     Run(Box<RunArgs>),
+    /// Measure between two hosts, as iperf3 is used: a line a second, and no verdict
+    ///
+    /// The exit code is 0 where anything arrived each way, and 12 where nothing did.
+    #[command(after_help = PAIR_EXAMPLES)]
+    Pair(Box<PairArgs>),
     /// Judge a run's record again, without a network: same record, same verdict
     #[command(after_help = JUDGE_EXAMPLES)]
     Judge(JudgeArgs),
@@ -104,6 +111,14 @@ Examples:
   nicburn run storm --lab 4 --dry-run
   nicburn run storm --expect-workers 8 --dry-run
   nicburn run storm --listen 0.0.0.0:7600 --advertise 192.0.2.1:7600 --join-file join.json --expect-workers 8
+and on each host, with a copy of join.json:
+  nicburn-worker --join join.json --iface eth1";
+
+const PAIR_EXAMPLES: &str = "\
+Examples:
+  nicburn pair h1 h2 --lab 2
+  nicburn pair h1 h2 --lab 2 -t 5 -P 4 -b 20M --bidir --json
+  nicburn pair h1 h3 --quic --verify --listen 0.0.0.0:7600 --join-file join.json --expect-workers 3
 and on each host, with a copy of join.json:
   nicburn-worker --join join.json --iface eth1";
 
@@ -335,6 +350,8 @@ pub enum SchemaOf {
     Summary,
     /// What `nicburn audit --json` prints
     Audit,
+    /// What `nicburn pair --json` prints
+    Pair,
 }
 
 /// `nicburn schema`

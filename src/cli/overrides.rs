@@ -47,7 +47,7 @@ mod tests {
             repeat: 1,
             gap_us: 200_000,
         };
-        Scenario { name: "ramp".to_owned(), about: "?".to_owned(), stages: vec![stage] }
+        Scenario { name: "ramp".to_owned(), about: "?".to_owned(), stages: vec![stage], pair: None }
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) fn fleet_size(fleet: &FleetArgs) -> Result<u16, Failure> {
     })
 }
 
+/// The fleet as it was typed.
 pub(super) fn fleet(fleet: &FleetArgs, shape: &LabArgs, hosts: u16) -> Result<Fleet, Failure> {
     if fleet.lab.is_some() {
         let faults = lab::faults(&shape.fault, hosts)?;

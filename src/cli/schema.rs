@@ -12,6 +12,7 @@ pub(super) fn main(args: &SchemaArgs) -> Result<u8, Failure> {
     let schema = match args.of {
         SchemaOf::Summary => report::summary_schema(),
         SchemaOf::Audit => report::audit::schema(),
+        SchemaOf::Pair => report::pair::pair_schema(),
     };
     output::data(&format!("{schema:#}\n"))?;
     Ok(exit::OK)

@@ -13,8 +13,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{failure::Failure, output};
 use crate::{
-    model::{fleet::host::HostName, run::event::RunEvent},
-    report::live,
+    model::{
+        fleet::host::HostName,
+        judge::pair::{Cut, Fold},
+        run::event::RunEvent,
+    },
+    report::{live, pair},
 };
 
 /// Events that may wait to be drawn; at one `Rates` a second, minutes of a stuck terminal.
@@ -29,6 +33,8 @@ pub(super) enum Look {
     Lines,
     /// The same above a bar that moves.
     Bar,
+    /// Of a quick measurement: an interval's line on stdout, what goes wrong on stderr.
+    Pair(Cut),
 }
 
 impl Look {
@@ -74,6 +80,9 @@ impl Screen {
 }
 
 fn draw(look: Look, events: &Receiver<RunEvent>) {
+    if let Look::Pair(cut) = look {
+        return draw_pair(cut, events);
+    }
     let bar = if look == Look::Bar { bar() } else { ProgressBar::hidden() };
     let mut names: Vec<HostName> = Vec::new();
     while let Ok(event) = events.recv() {
@@ -95,6 +104,37 @@ fn draw(look: Look, events: &Receiver<RunEvent>) {
         }
     }
     bar.finish_and_clear();
+}
+
+/// Intervals as they are complete.
+fn draw_pair(cut: Cut, events: &Receiver<RunEvent>) {
+    let (mut fold, mut names, mut begun) = (Fold::new(cut), Vec::new(), false);
+    while let Ok(event) = events.recv() {
+        match &event {
+            RunEvent::Recorded(line) => {
+                fold.feed(line);
+                show_ready(&mut fold, &mut begun, false);
+            }
+            RunEvent::Opened { names: all, .. } => names.clone_from(all),
+            RunEvent::ContactLost { .. } | RunEvent::ContactBack { .. } | RunEvent::Note { .. } => {
+                if let Some(line) = live::line(&event, &names) {
+                    output::note(&line);
+                }
+            }
+            _ => {}
+        }
+    }
+    show_ready(&mut fold, &mut begun, true);
+}
+
+fn show_ready(fold: &mut Fold, begun: &mut bool, over: bool) {
+    let ways = fold.ways();
+    for (way, span) in fold.ready(over) {
+        let heading = if std::mem::replace(begun, true) { String::new() } else { pair::heading() };
+        let (from, to) = &ways[way];
+        // A reader that went away is noticed with the last word.
+        let _ = output::data(&format!("{heading}{}", pair::line(from, to, &span)));
+    }
 }
 
 fn bar() -> ProgressBar {

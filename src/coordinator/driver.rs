@@ -71,6 +71,8 @@ pub(super) struct Driver {
     pub(super) course: Course,
     pub(super) liveness: Liveness,
     pub(super) live: Live,
+    /// Whether the watcher is told every line: in a quick measurement, which they are all of.
+    tells_lines: bool,
     /// Whether others may use the links as well.
     pub(super) shared: bool,
     pub(super) door: Door,
@@ -134,6 +136,7 @@ impl Driver {
             plan,
             liveness: Liveness::default(),
             live: Live::new(),
+            tells_lines: settings.scenario.pair.is_some(),
             shared: settings.shared,
             door: fleet.door,
             roster: fleet.roster,
@@ -262,6 +265,9 @@ impl Driver {
         if let Err(RecordFailed(why)) = self.recorder.append(text, line.i, line.q) {
             self.fail(&why);
             return;
+        }
+        if self.tells_lines {
+            self.teller.tell(RunEvent::Recorded(Box::new(line.clone())));
         }
         for event in self.live.feed(line, now) {
             self.teller.tell(event);

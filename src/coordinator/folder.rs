@@ -152,7 +152,7 @@ mod tests {
     fn latest_moves_on_to_each_new_run_and_nothing_else_is_left() {
         let out = tempfile::tempdir().expect("a folder");
         let (scenario, plan) = (
-            Scenario { name: "accept".to_owned(), about: String::new(), stages: Vec::new() },
+            Scenario { name: "accept".to_owned(), about: String::new(), stages: Vec::new(), pair: None },
             Plan { seed: 7, stages: Vec::new() },
         );
         let roster = Roster::default();

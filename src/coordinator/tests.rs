@@ -50,7 +50,12 @@ fn settings(dir: &Path, expect: usize) -> Settings {
         wait: Duration::from_secs(2),
         out: dir.join("results"),
         state_dir: dir.join("state"),
-        scenario: Scenario { name: "storm".to_owned(), about: "a test".to_owned(), stages: vec![stage] },
+        scenario: Scenario {
+            name: "storm".to_owned(),
+            about: "a test".to_owned(),
+            stages: vec![stage],
+            pair: None,
+        },
         seed: 7,
         simulated_links: true,
         policy: None,

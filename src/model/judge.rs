@@ -15,6 +15,7 @@ pub mod fall;
 pub mod falls;
 pub mod live;
 pub mod measured;
+pub mod pair;
 pub mod robust;
 pub mod seen;
 pub mod slow;

@@ -25,7 +25,7 @@ pub fn line(event: &RunEvent, names: &[HostName]) -> Option<String> {
     let host =
         |id: &HostId| names.get(id.index()).map_or_else(|| format!("host {}", id.0), ToString::to_string);
     let line = match event {
-        RunEvent::Rates { .. } => return None,
+        RunEvent::Rates { .. } | RunEvent::Recorded(_) => return None,
         RunEvent::Listening { addr, join_file, expected } => {
             format!(
                 "listening on {addr}; join file {join_file}; waiting for {}",

@@ -32,6 +32,22 @@ pub fn set_rto_max_ms(socket: &impl AsRawFd, rto_max_ms: u32) -> io::Result<()> 
     set(socket, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, rto_max_ms)
 }
 
+
+/// The MTU of the way to where a socket is connected, as the kernel knows it now, bytes.
+pub fn path_mtu(socket: &impl AsRawFd, ipv4: bool) -> io::Result<u32> {
+    let (level, name) =
+        if ipv4 { (libc::IPPROTO_IP, libc::IP_MTU) } else { (libc::IPPROTO_IPV6, libc::IPV6_MTU) };
+    let mut mtu: libc::c_int = 0;
+    let mut length = mem::size_of_val(&mtu) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes into `mtu`, a plain integer of that size.
+    let done =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, (&raw mut mtu).cast(), &raw mut length) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u32::try_from(mtu).map_err(|_| io::Error::other(format!("the kernel tells an MTU of {mtu}")))
+}
+
 /// Lets sends pass memory by reference (`MSG_ZEROCOPY`, since Linux 4.14).
 pub fn set_zerocopy(socket: &impl AsRawFd) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1 as libc::c_int)
@@ -155,6 +171,14 @@ mod tests {
         io::Write as _,
         net::{TcpListener, TcpStream},
     };
+
+    #[test]
+    fn a_connected_socket_tells_its_way_s_mtu() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        assert!(path_mtu(&socket, true).is_err(), "it leads nowhere yet");
+        socket.connect("127.0.0.1:9").expect("connected");
+        assert_eq!(path_mtu(&socket, true).expect("known"), 65_536);
+    }
 
     #[test]
     fn a_live_connection_tells_its_segments() {

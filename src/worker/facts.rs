@@ -86,7 +86,10 @@ impl Sampler {
                 schedstat(&text).ok_or_else(|| format!("cannot understand {path}: {text:?}"))?;
             if let Some((ran_before, waited_before)) = self.threads.insert(id, (ran_ns, waited_ns)) {
                 let share = |ns: u64| ns as f32 / (elapsed_us as f32 * 1000.0);
-                let (ran, waited) = (share(ran_ns - ran_before), share(waited_ns - waited_before));
+                let (ran, waited) = (
+                    share(ran_ns.saturating_sub(ran_before)),
+                    share(waited_ns.saturating_sub(waited_before)),
+                );
                 most = Some(most.map_or((ran, waited), |(a, b)| (a.max(ran), b.max(waited))));
             }
         }

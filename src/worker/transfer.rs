@@ -34,6 +34,7 @@ pub mod key;
 pub mod outlet;
 pub mod payload;
 pub mod poller;
+pub mod quic;
 pub mod sink;
 pub mod slots;
 pub mod socket;
@@ -64,6 +65,8 @@ pub struct Binding {
     pub mtu: u32,
     /// The port of both its listener and its datagrams.
     pub port: u16,
+    /// The ports that it may listen on, the first and the last; any unless given.
+    pub data_ports: Option<(u16, u16)>,
     /// The congestion control that this kernel permits.
     pub congestion_control: String,
 }

@@ -5,7 +5,7 @@ use crate::{
     coordinator::slices,
     model::{
         fleet::{host::HostId, units::RunTime},
-        plan::schedule,
+        plan::{layout::StageKind, schedule},
         record::line::Body,
         run::{
             course::{Action, Event, Order},
@@ -75,8 +75,10 @@ impl Driver {
             ));
             return Event::Rates { stage, rates };
         }
+        let calibrates = self.plan.stages.iter().any(|planned| planned.kind == StageKind::Calibrate);
         let rates = match self.plan.stages.get(usize::from(stage)) {
             None => Ok(std::collections::BTreeMap::new()),
+            Some(planned) if !calibrates => Ok(schedule::rates_as_written(planned)),
             Some(planned) => {
                 schedule::rates(planned, &self.live.capacities()).map_err(|faults| faults.to_string())
             }

@@ -70,7 +70,7 @@ fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
         None => first_comment(text),
     };
     let stages = stages(reader, table)?;
-    Some(Scenario { name: name?, about, stages })
+    Some(Scenario { name: name?, about, stages, pair: None })
 }
 
 fn stages(reader: &mut Reader<'_>, table: &toml::de::DeTable<'_>) -> Option<Vec<Stage>> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::dose::Dose;
+use crate::model::fleet::host::HostName;
 
 /// What to run, checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,6 +16,19 @@ pub struct Scenario {
     pub about: String,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
+    /// A quick measurement between two hosts of the fleet, in place of the stages' patterns:
+    /// without calibration, each stage one round. Made in code, never written in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<Pair>,
+}
+
+/// The two hosts of a quick measurement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pair {
+    /// Who sends; where the stage goes both ways, the first to be told.
+    pub from: HostName,
+    /// Who receives.
+    pub to: HostName,
 }
 
 /// One stage of a scenario.

@@ -14,10 +14,10 @@ use super::{
     draft::{Fault, Faults},
     layout::{FlowId, Plan, PlannedFlow, PlannedRound, PlannedStage, StageKind},
     pattern,
-    scenario::{Scenario, Stage},
+    scenario::{Pair, Scenario, Stage},
 };
 use crate::model::fleet::{
-    host::{Host, HostId},
+    host::{Host, HostId, HostName},
     units::BitRate,
 };
 
@@ -48,7 +48,8 @@ const CALIBRATE_GAP_US: u64 = 100_000;
 /// different partners, so that one sick partner does not set its capacity.
 const CALIBRATE_ROUNDS: usize = 2;
 
-/// Lays a scenario out: `reach`, `calibrate`, then its stages.
+/// Lays a scenario out: `reach`, `calibrate`, then its stages; for a pair, `reach` and its
+/// stages.
 ///
 /// # Errors
 ///
@@ -60,9 +61,12 @@ pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faul
     let mut layout =
         Layout { hosts, racks, draw: ChaCha8Rng::seed_from_u64(seed), next_flow: 1, stages: Vec::new() };
     layout.reach();
-    layout.calibrate();
-    for stage in &scenario.stages {
-        layout.stage(stage);
+    if let Some(pair) = &scenario.pair {
+        let ends = ends(scenario, pair, hosts)?;
+        scenario.stages.iter().for_each(|stage| layout.pair(stage, ends));
+    } else {
+        layout.calibrate();
+        scenario.stages.iter().for_each(|stage| layout.stage(stage));
     }
     Ok(Plan { seed, stages: layout.stages })
 }
@@ -114,6 +118,17 @@ impl Layout<'_> {
         self.push(&stage.name, StageKind::Load, rounds);
     }
 
+    /// One round for each dose, between two hosts alone.
+    fn pair(&mut self, stage: &Stage, (from, to): (HostId, HostId)) {
+        let mut rounds = Vec::new();
+        for dose in &stage.steps {
+            let mut flows = vec![(from, to)];
+            flows.extend((dose.ways == Ways::BothWays).then_some((to, from)));
+            self.append(&mut rounds, dose, flows, stage.for_us, stage.gap_us);
+        }
+        self.push(&stage.name, StageKind::Load, rounds);
+    }
+
     /// A fresh order of the hosts: which host takes which place.
     fn order(&mut self) -> Vec<HostId> {
         let mut order: Vec<HostId> = self.hosts.iter().map(|host| host.id).collect();
@@ -151,6 +166,25 @@ impl Layout<'_> {
         let index = self.stages.len() as u16;
         self.stages.push(PlannedStage { index, name: name.to_owned(), kind, rounds });
     }
+}
+
+/// The numbers of a pair's hosts.
+fn ends(scenario: &Scenario, pair: &Pair, hosts: &[Host]) -> Result<(HostId, HostId), Faults> {
+    let fault = |wrong: String, help: String| Faults {
+        of: scenario.name.clone(),
+        faults: vec![Fault { line: None, key: "pair".to_owned(), wrong, help }],
+    };
+    let find = |name: &HostName| {
+        hosts.iter().find(|host| host.name == *name).map(|host| host.id).ok_or_else(|| {
+            let known: Vec<&str> = hosts.iter().map(|host| host.name.as_str()).collect();
+            fault(format!("no host is called `{name}`"), format!("the fleet has {}", known.join(", ")))
+        })
+    };
+    let (from, to) = (find(&pair.from)?, find(&pair.to)?);
+    if from == to {
+        return Err(fault(format!("`{}` cannot send to itself", pair.from), "name two hosts".to_owned()));
+    }
+    Ok((from, to))
 }
 
 fn unpaced(pattern: Pattern, ways: Ways, streams: u16) -> Dose {
@@ -212,6 +246,24 @@ pub fn planned_load(round: &PlannedRound) -> BTreeMap<HostId, (f64, f64)> {
     load
 }
 
+/// The rate of every paced flow of a stage, where nothing was calibrated: as written.
+pub fn rates_as_written(stage: &PlannedStage) -> BTreeMap<FlowId, BitRate> {
+    let flows = stage.rounds.iter().flat_map(|round| round.flows.iter().map(move |flow| (flow, &round.dose)));
+    flows
+        .filter_map(|(flow, dose)| match dose.rate {
+            Rate::Bps(rate) => Some((flow.flow, rate)),
+            Rate::Pps(pps) => Some((flow.flow, frames_rate(pps, dose))),
+            Rate::Share(_) | Rate::Unpaced => None,
+        })
+        .collect()
+}
+
+/// What so many frames a second come to.
+fn frames_rate(pps: u32, dose: &Dose) -> BitRate {
+    let size = dose.carriage.frame_size_bytes.unwrap_or(FRAME_MIN_BYTES);
+    BitRate::from_bps(u64::from(pps) * u64::from(size) * 8)
+}
+
 /// The rate of every paced flow of a stage, from measured capacities.
 ///
 /// # Errors
@@ -247,8 +299,7 @@ pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<F
                 }
                 // Small frames end at a packet rate that calibration by bytes says nothing of.
                 (Rate::Pps(pps), _) => {
-                    let size = round.dose.carriage.frame_size_bytes.unwrap_or(FRAME_MIN_BYTES);
-                    rates.insert(flow.flow, BitRate::from_bps(u64::from(pps) * u64::from(size) * 8));
+                    rates.insert(flow.flow, frames_rate(pps, &round.dose));
                 }
                 (Rate::Share(_) | Rate::Bps(_), None) => return Err(nothing_measured(stage)),
                 (Rate::Unpaced, _) => {}

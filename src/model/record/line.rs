@@ -116,6 +116,8 @@ pub enum Body {
         /// By flow.
         flows: BTreeMap<FlowId, ConnectsFlow>,
     },
+    /// The state of one end of a flow's QUIC connection, once a second.
+    Quic(QuicSeen),
     /// What receivers compared, once a second.
     Verified {
         /// By flow.
@@ -408,6 +410,33 @@ pub struct ConnectsFlow {
     pub held: u64,
     /// What the done ones took, microseconds: median, 99th percentile, longest.
     pub took_us: Option<[u64; 3]>,
+}
+
+/// One end of a flow's QUIC connection; counts are since the line before.
+///
+/// What a source takes for lost includes what its sink's own kernel dropped for want of
+/// room: the sink's `socket_drops` are to be subtracted before any of it is the network's.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct QuicSeen {
+    /// The flow.
+    pub flow: FlowId,
+    /// Packets sent.
+    pub packets: u64,
+    /// Packets of these taken for lost, without probes of the MTU.
+    pub lost: u64,
+    /// Smoothed round trip, microseconds.
+    pub rtt_us: u32,
+    /// The congestion window, bytes.
+    pub cwnd_bytes: u64,
+    /// The size of full datagrams, UDP's payload, bytes.
+    pub datagram_bytes: u16,
+    /// Datagrams that this end's own kernel dropped for want of room in the socket; `None`
+    /// where it does not tell.
+    pub socket_drops: Option<u64>,
+    /// The socket's receive buffer, as the kernel counts it, bytes.
+    pub receive_buffer_bytes: u64,
+    /// And its send buffer.
+    pub send_buffer_bytes: u64,
 }
 
 /// What a receiver compared of a flow.

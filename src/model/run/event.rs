@@ -8,6 +8,7 @@ use crate::model::{
         units::{BitRate, RunTime},
     },
     judge::summary::{Direction, Summary},
+    record::line::Line,
 };
 
 /// One thing worth telling.
@@ -112,6 +113,8 @@ pub enum RunEvent {
         /// The line.
         text: String,
     },
+    /// A line of the record, in a quick measurement.
+    Recorded(Box<Line>),
     /// The run is over and judged.
     Over(Box<Summary>),
 }

@@ -65,6 +65,7 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         iface: spec.iface.clone(),
         mtu: mtu_of(&spec.iface)?,
         port: 0,
+        data_ports: None,
         congestion_control: spec.congestion_control.clone(),
     };
     let port = if spec.role == Role::Sink { spec.sink.port() } else { 0 };

@@ -21,14 +21,16 @@ use tokio::{
 
 use super::{
     Shared,
+    inlet::Difference,
     key::{Hello, OFFER_MAX_BYTES, Purpose, nonce},
     payload::Payload,
-    socket,
+    quic, socket,
     stage::{Flow, Stage},
 };
 use crate::model::{
     fleet::units::RunTime,
     plan::carriage::{Carriage, Transport},
+    record::line::{Body, CorruptSeen},
     run::message::Role,
 };
 
@@ -41,6 +43,9 @@ const DRAIN: Duration = Duration::from_millis(300);
 /// What one question for an offer may take, and how soon it is asked again.
 const ASK_MAX: Duration = Duration::from_millis(1500);
 const ASK_AGAIN: Duration = Duration::from_millis(150);
+
+/// A thread stays for so long after its last flow.
+const GOODBYE: Duration = Duration::from_millis(10);
 
 /// One end of a flow whose bytes something else carries.
 #[derive(Clone, Debug)]
@@ -74,8 +79,12 @@ impl Hosted {
         let mut flows = Vec::new();
         for round in stage.rounds.iter().filter(|round| !round.carriage.transport.by_carriers()) {
             let start = zero.0 + round.offset_us;
+            let sending = round.flows.iter().filter(|flow| flow.role == Role::Source).count();
+            let own_cap = shared.caps.rate_bps.map(|rate| rate / sending.max(1) as u64);
+            // The owner's cap is above the plan's rate.
+            let rate_bps = |flow: &Flow| own_cap.into_iter().chain(flow.rate_bps).min();
             flows.extend(round.flows.iter().map(|flow| HostedFlow {
-                flow: flow.clone(),
+                flow: Flow { rate_bps: rate_bps(flow), ..flow.clone() },
                 carriage: round.carriage.clone(),
                 hours: (RunTime(start), RunTime(start + round.for_us)),
                 payload: Arc::clone(&stage.payload),
@@ -92,7 +101,7 @@ impl Hosted {
             let own: Vec<HostedFlow> =
                 flows.iter().filter(|hosted| hosted.flow.id as usize % cores == index).cloned().collect();
             if !own.is_empty() {
-                begin_thread(index, own, stopped.clone());
+                begin_thread(index, shared, own, stopped.clone());
             }
         }
     }
@@ -106,8 +115,10 @@ impl Hosted {
     }
 }
 
-fn begin_thread(index: usize, flows: Vec<HostedFlow>, stopped: watch::Receiver<bool>) {
+fn begin_thread(index: usize, shared: &Arc<Shared>, flows: Vec<HostedFlow>, stopped: watch::Receiver<bool>) {
+    let shared = Arc::clone(shared);
     let run = move || {
+        let _counted = Counted::new(&shared);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
             Ok(runtime) => {
@@ -116,12 +127,36 @@ fn begin_thread(index: usize, flows: Vec<HostedFlow>, stopped: watch::Receiver<b
                     local.spawn_local(keep_hours(hosted, stopped.clone()));
                 }
                 runtime.block_on(local);
+                // What libraries still want to say to the far end, for example that this is the end.
+                runtime.block_on(async { sleep(GOODBYE).await });
             }
             Err(error) => tracing::error!(%error, "no runtime for the transports beside the carriers"),
         }
     };
     if let Err(error) = std::thread::Builder::new().name(format!("hosted-{index}")).spawn(run) {
         tracing::error!(%error, "no thread for the transports beside the carriers");
+    }
+}
+
+/// A thread whose time on a core counts as the carriers' does: where it is the limit, that
+/// is to be seen.
+struct Counted<'a> {
+    shared: &'a Shared,
+    id: u32,
+}
+
+impl<'a> Counted<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        let id = rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned();
+        shared.threads.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+        Self { shared, id }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        let mut threads = self.shared.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|id| *id != self.id);
     }
 }
 
@@ -151,7 +186,11 @@ async fn keep_hours(hosted: HostedFlow, mut stopped: watch::Receiver<bool>) {
 /// Which engine carries a flow.
 fn carry(hosted: HostedFlow) -> Carrying {
     match hosted.carriage.transport {
-        Transport::Quic | Transport::Scp | Transport::File => Box::pin(std::future::pending()),
+        Transport::Quic => match hosted.flow.role {
+            Role::Source => Box::pin(quic::source(hosted)),
+            Role::Sink => Box::pin(quic::sink(hosted)),
+        },
+        Transport::Scp | Transport::File => Box::pin(std::future::pending()),
         // Carriers have these.
         Transport::Tcp | Transport::Udp => Box::pin(std::future::ready(())),
     }
@@ -199,5 +238,18 @@ impl HostedFlow {
     /// Whether bytes may be sent now: the lease, and the owner's caps.
     pub fn may_send(&self) -> bool {
         self.shared.may_send(crate::sys::clock::now_us())
+    }
+
+    /// Tells that a byte arrived otherwise than it was sent.
+    pub fn tell_difference(&self, stream: u16, difference: Difference) {
+        self.shared.tell(Body::Corrupt(CorruptSeen {
+            flow: self.flow.id,
+            stream,
+            at: self.shared.run_now(),
+            offset: difference.position,
+            bytes: difference.bytes,
+            sent: difference.sent,
+            received: difference.received,
+        }));
     }
 }

@@ -76,6 +76,34 @@ impl Inlet {
         Ok(received)
     }
 
+    /// Takes bytes that a library has read: the next ones of the stream.
+    pub fn take(&mut self, bytes: &[u8]) -> Received {
+        let mut received = Received { bytes: bytes.len(), ..Received::default() };
+        let ReceiveMode::Verify { one_in } = self.mode else {
+            self.position += bytes.len() as u64;
+            return received;
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let block = self.lot.block(self.position);
+            let left = (block + 1) * self.lot.block_bytes() as u64 - self.position;
+            let (piece, behind) = rest.split_at(rest.len().min(left as usize));
+            if self.lot.is_sampled(block, one_in) {
+                let began = Instant::now();
+                let differs = self.compare(piece);
+                received.verified.add(&VerifiedFlow {
+                    bytes: piece.len() as u64,
+                    differing_bytes: differs.map_or(0, |differs| differs.bytes),
+                    compare_ns: began.elapsed().as_nanos() as u64,
+                });
+                received.differs = received.differs.or(differs);
+            }
+            self.position += piece.len() as u64;
+            rest = behind;
+        }
+        received
+    }
+
     fn verify(&self, socket: &Socket, scratch: &mut [MaybeUninit<u8>], one_in: u16) -> io::Result<Received> {
         let sampled = |block| self.lot.is_sampled(block, one_in);
         let block = self.lot.block(self.position);

@@ -146,7 +146,7 @@ impl Payload {
         (count, bytes)
     }
 
-    /// Where in [`Payload::file`] the bytes lie that a stream carries from `position` on, to
+    /// Where in [`Payload::bytes`] and in [`Payload::file`] the bytes lie that a stream carries from `position` on, to
     /// the end of its block: offset and length.
     pub fn in_file(&self, lot: Lot, position: u64) -> (u64, usize) {
         let place = lot.place(position);

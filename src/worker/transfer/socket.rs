@@ -106,6 +106,23 @@ pub fn datagrams(binding: &Binding, port: u16) -> io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+/// A datagram socket that listens: on one of the ports that the worker may listen on.
+///
+/// # Errors
+///
+/// If all of them are taken, or the kernel refuses.
+pub fn listening_datagrams(binding: &Binding) -> io::Result<UdpSocket> {
+    let (first, last) = binding.data_ports.unwrap_or((0, 0));
+    let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in first..=last {
+        match datagrams(binding, port) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
 /// A connection attempt under way.
 ///
 /// # Errors

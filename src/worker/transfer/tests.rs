@@ -3,6 +3,7 @@
 //! Tests take turns: two of them at once would measure each other.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -13,6 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
+    hosted::Hosted,
     key::{HELLO_BYTES, Hello, Purpose, TransferKey, read_hello},
     payload::Payload,
     stage::{Flow, Meter, Round},
@@ -32,7 +34,7 @@ use crate::{
 };
 
 mod datagrams;
-mod verifying;
+pub(super) mod verifying;
 
 /// The run of all tests begins with the first of them.
 static ORIGIN: LazyLock<u64> = LazyLock::new(clock::now_us);
@@ -48,13 +50,13 @@ const LATE_US: u64 = 45_000;
 const DRAIN_SLOTS: u64 = 2;
 
 /// The flow of most tests.
-const FLOW: FlowId = 5;
+pub(super) const FLOW: FlowId = 5;
 
-fn turn() -> MutexGuard<'static, ()> {
+pub(super) fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn key(digit: &str) -> TransferKey {
+pub(super) fn key(digit: &str) -> TransferKey {
     TransferKey::new(&SecretHex(digit.repeat(64))).unwrap()
 }
 
@@ -64,29 +66,30 @@ fn payload() -> Arc<Payload> {
     Arc::clone(&PAYLOAD)
 }
 
-fn no_caps() -> Caps {
+pub(super) fn no_caps() -> Caps {
     Caps { rate_bps: None, bytes: u64::MAX, duration_us: u64::MAX }
 }
 
 /// One worker's carriers, without a session.
-struct End {
-    shared: Arc<Shared>,
+pub(super) struct End {
+    pub(super) shared: Arc<Shared>,
     carriers: Option<Carriers>,
     lines: mpsc::Receiver<(RunTime, Body)>,
-    seen: Vec<Body>,
-    addr: SocketAddr,
+    pub(super) seen: Vec<Body>,
+    pub(super) addr: SocketAddr,
+    hosted: RefCell<Hosted>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl End {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::with(no_caps(), 1)
     }
 
-    fn with(caps: Caps, threads: usize) -> Self {
+    pub(super) fn with(caps: Caps, threads: usize) -> Self {
         let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
         let congestion_control = socket::congestion_control(addr).unwrap();
-        let mut binding = Binding { addr, iface: "lo".to_owned(), mtu: 1500, port: 0, congestion_control };
+        let mut binding = Binding { addr, iface: "lo".to_owned(), mtu: 1500, port: 0, data_ports: None, congestion_control };
         let listener = socket::listen(&binding, 0).unwrap();
         let addr = listener.local_addr().unwrap().as_socket().unwrap();
         let udp = socket::datagrams(&binding, addr.port()).unwrap();
@@ -107,21 +110,25 @@ impl End {
         });
         let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { shared, carriers, lines, seen: Vec::new(), addr, runtime }
+        Self { shared, carriers, lines, seen: Vec::new(), addr, hosted: RefCell::default(), runtime }
     }
 
-    fn tell(&self, command: &Command) {
+    pub(super) fn tell(&self, command: &Command) {
+        if matches!(command, Command::Stop) {
+            self.hosted.borrow_mut().stop();
+        }
         self.carriers.as_ref().unwrap().tell(command);
     }
 
-    fn begin(&self, stage: Stage, at: RunTime) {
-        let index = stage.index;
-        self.tell(&Command::Prepare(Arc::new(stage)));
+    pub(super) fn begin(&self, stage: Stage, at: RunTime) {
+        let (index, stage) = (stage.index, Arc::new(stage));
+        self.tell(&Command::Prepare(Arc::clone(&stage)));
+        self.hosted.borrow_mut().start(&self.shared, &stage, at);
         self.tell(&Command::Start { stage: index, at });
     }
 
     /// Waits until `enough` holds for what was told, at most `longest`.
-    fn until(&mut self, longest: Duration, enough: impl Fn(&[Body]) -> bool) {
+    pub(super) fn until(&mut self, longest: Duration, enough: impl Fn(&[Body]) -> bool) {
         let limit = Instant::now() + longest;
         while !enough(&self.seen) {
             let left = limit.saturating_duration_since(Instant::now());
@@ -133,7 +140,8 @@ impl End {
         }
     }
 
-    fn quit(&mut self) {
+    pub(super) fn quit(&mut self) {
+        self.hosted.borrow_mut().stop();
         if let Some(carriers) = self.carriers.take() {
             carriers.quit();
         }
@@ -161,7 +169,7 @@ impl Drop for End {
 }
 
 /// Bytes by slot of [`FLOW`].
-fn slots(seen: &[Body]) -> BTreeMap<u64, Option<u64>> {
+pub(super) fn slots(seen: &[Body]) -> BTreeMap<u64, Option<u64>> {
     let mut slots = BTreeMap::new();
     for body in seen {
         let Body::Samples(samples) = body else { continue };
@@ -172,18 +180,18 @@ fn slots(seen: &[Body]) -> BTreeMap<u64, Option<u64>> {
     slots
 }
 
-fn received(seen: &[Body]) -> u64 {
+pub(super) fn received(seen: &[Body]) -> u64 {
     slots(seen).values().flatten().sum()
 }
 
-fn sent(seen: &[Body]) -> Option<u64> {
+pub(super) fn sent(seen: &[Body]) -> Option<u64> {
     seen.iter().find_map(|body| match body {
         Body::Sent { flow: FLOW, bytes } => Some(*bytes),
         _ => None,
     })
 }
 
-fn events(seen: &[Body]) -> Vec<StreamEvent> {
+pub(super) fn events(seen: &[Body]) -> Vec<StreamEvent> {
     let of_a_stream = |body: &Body| match body {
         Body::Stream(line) => Some(line.what),
         _ => None,
@@ -192,11 +200,11 @@ fn events(seen: &[Body]) -> Vec<StreamEvent> {
 }
 
 /// What a test varies of its one flow.
-struct Wanted {
-    carriage: Carriage,
-    rate_bps: Option<u64>,
-    slots: u64,
-    key: &'static str,
+pub(super) struct Wanted {
+    pub(super) carriage: Carriage,
+    pub(super) rate_bps: Option<u64>,
+    pub(super) slots: u64,
+    pub(super) key: &'static str,
 }
 
 impl Default for Wanted {
@@ -207,7 +215,7 @@ impl Default for Wanted {
 
 impl Wanted {
     /// The stage of one end of it.
-    fn stage(&self, role: Role, peer: SocketAddr) -> Stage {
+    pub(super) fn stage(&self, role: Role, peer: SocketAddr) -> Stage {
         let (rate_bps, meter) = (self.rate_bps, Arc::new(Meter::default()));
         let flow = Flow { id: FLOW, role, peer, rate_bps, key: key(self.key), meter };
         let carriage = self.carriage.clone();
@@ -217,7 +225,7 @@ impl Wanted {
     }
 
     /// Starts both ends on a slot's bound, at least 600 ms from now.
-    fn start(&self, source: &End, sink: &End) -> RunTime {
+    pub(super) fn start(&self, source: &End, sink: &End) -> RunTime {
         let zero = RunTime::of_slot(source.shared.run_now().slot() + 7);
         sink.begin(self.stage(Role::Sink, source.addr), zero);
         source.begin(self.stage(Role::Source, sink.addr), zero);
@@ -230,7 +238,7 @@ impl Wanted {
     }
 
     /// Waits until both ends have told all of it.
-    fn finish(&self, zero: RunTime, source: &mut End, sink: &mut End) {
+    pub(super) fn finish(&self, zero: RunTime, source: &mut End, sink: &mut End) {
         let longest = Duration::from_micros(self.slots * SLOT_US) + Duration::from_secs(3);
         let last = zero.slot() + self.slots + DRAIN_SLOTS - 1;
         source.until(longest, |seen| sent(seen).is_some());

@@ -334,7 +334,7 @@ impl Story {
             run: "story".to_owned(),
             build: "test".to_owned(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
-            scenario: Scenario { name: "story".to_owned(), about: String::new(), stages: vec![] },
+            scenario: Scenario { name: "story".to_owned(), about: String::new(), stages: vec![], pair: None },
             seed: 1,
             planned: u16::try_from(self.hosts).expect("few hosts"),
             hosts: hosts.collect(),

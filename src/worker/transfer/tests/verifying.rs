@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) fn verified(seen: &[Body]) -> VerifiedFlow {
+pub(in super::super) fn verified(seen: &[Body]) -> VerifiedFlow {
     let mut all = VerifiedFlow::default();
     for body in seen {
         if let Body::Verified { flows } = body {
