@@ -4,8 +4,11 @@
 
 pub mod carrier;
 pub mod clock;
+pub mod contained;
 pub mod ethtool;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod process;
+pub mod sock_diag;
 pub mod socket;

@@ -2,5 +2,6 @@
 
 pub mod book;
 pub mod facts;
+pub mod file;
 pub mod line;
 pub mod text;

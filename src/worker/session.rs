@@ -41,6 +41,7 @@ use crate::{
     },
 };
 
+mod files;
 mod stages;
 
 /// Joining is tried for this long: the coordinator may still be busy with others.
@@ -387,7 +388,12 @@ impl Serving {
     async fn end(self, ended: Result<(), Ending>) -> Result<(), Ending> {
         let carriers = self.parts.carriers;
         // Carriers notice within 100 ms; joining them must not hold up the last frames.
-        let joined = tokio::task::spawn_blocking(move || carriers.quit());
+        let (hosted, depot) = (self.hosted, Arc::clone(&self.parts.shared.depot));
+        let joined = tokio::task::spawn_blocking(move || {
+            hosted.quit();
+            depot.clear();
+            carriers.quit();
+        });
         let _ = tokio::time::timeout(Duration::from_secs(2), joined).await;
         if ended.is_ok()
             && let Err(error) = self.outbox.remove()

@@ -20,10 +20,10 @@ use tokio::{
 };
 
 use super::{
-    Shared,
+    Shared, file,
     key::{Hello, OFFER_MAX_BYTES, Purpose, nonce},
     payload::Payload,
-    socket,
+    scp, socket,
     stage::{Flow, Stage},
 };
 use crate::model::{
@@ -65,6 +65,7 @@ type Carrying = Pin<Box<dyn Future<Output = ()>>>;
 #[derive(Debug, Default)]
 pub struct Hosted {
     stop: Option<watch::Sender<bool>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Hosted {
@@ -74,8 +75,13 @@ impl Hosted {
         let mut flows = Vec::new();
         for round in stage.rounds.iter().filter(|round| !round.carriage.transport.by_carriers()) {
             let start = zero.0 + round.offset_us;
+            let sources = round.flows.iter().filter(|flow| flow.role == Role::Source).count().max(1);
+            let own_cap = shared.caps.rate_bps.map(|rate| rate / sources as u64);
             flows.extend(round.flows.iter().map(|flow| HostedFlow {
-                flow: flow.clone(),
+                flow: Flow {
+                    rate_bps: flow.rate_bps.into_iter().chain(own_cap).min(),
+                    ..flow.clone()
+                },
                 carriage: round.carriage.clone(),
                 hours: (RunTime(start), RunTime(start + round.for_us)),
                 payload: Arc::clone(&stage.payload),
@@ -87,12 +93,13 @@ impl Hosted {
         }
         let (stop, stopped) = watch::channel(false);
         self.stop = Some(stop);
+        self.threads.retain(|thread| !thread.is_finished());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for index in 0..cores {
             let own: Vec<HostedFlow> =
                 flows.iter().filter(|hosted| hosted.flow.id as usize % cores == index).cloned().collect();
             if !own.is_empty() {
-                begin_thread(index, own, stopped.clone());
+                self.threads.extend(begin_thread(index, own, stopped.clone()));
             }
         }
     }
@@ -104,9 +111,23 @@ impl Hosted {
             let _ = stop.send(true);
         }
     }
+
+    /// Ends everything and waits until it has removed what it made.
+    pub fn quit(mut self) {
+        self.stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the transports beside the carriers panicked");
+            }
+        }
+    }
 }
 
-fn begin_thread(index: usize, flows: Vec<HostedFlow>, stopped: watch::Receiver<bool>) {
+fn begin_thread(
+    index: usize,
+    flows: Vec<HostedFlow>,
+    stopped: watch::Receiver<bool>,
+) -> Option<std::thread::JoinHandle<()>> {
     let run = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         match runtime {
@@ -120,8 +141,12 @@ fn begin_thread(index: usize, flows: Vec<HostedFlow>, stopped: watch::Receiver<b
             Err(error) => tracing::error!(%error, "no runtime for the transports beside the carriers"),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name(format!("hosted-{index}")).spawn(run) {
-        tracing::error!(%error, "no thread for the transports beside the carriers");
+    match std::thread::Builder::new().name(format!("hosted-{index}")).spawn(run) {
+        Ok(thread) => Some(thread),
+        Err(error) => {
+            tracing::error!(%error, "no thread for the transports beside the carriers");
+            None
+        }
     }
 }
 
@@ -151,7 +176,15 @@ async fn keep_hours(hosted: HostedFlow, mut stopped: watch::Receiver<bool>) {
 /// Which engine carries a flow.
 fn carry(hosted: HostedFlow) -> Carrying {
     match hosted.carriage.transport {
-        Transport::Quic | Transport::Scp | Transport::File => Box::pin(std::future::pending()),
+        Transport::Quic => Box::pin(std::future::pending()),
+        Transport::Scp => match hosted.flow.role {
+            Role::Source => Box::pin(scp::source(hosted)),
+            Role::Sink => Box::pin(scp::sink(hosted)),
+        },
+        Transport::File => match hosted.flow.role {
+            Role::Source => Box::pin(file::source(hosted)),
+            Role::Sink => Box::pin(file::sink(hosted)),
+        },
         // Carriers have these.
         Transport::Tcp | Transport::Udp => Box::pin(std::future::ready(())),
     }

@@ -99,6 +99,8 @@ impl End {
             out,
             lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
             threads: Mutex::new(Vec::new()),
+            data_ports: None,
+            depot: Arc::new(depot::Depot::new(&std::env::temp_dir().join("nicburn-tests"))),
             offers: Mutex::default(),
         });
         let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());
