@@ -152,7 +152,8 @@ impl Depot {
             locked(&depot.stock).insert(bytes, state);
         };
         if let Err(error) = thread::Builder::new().name("file-maker".to_owned()).spawn(make) {
-            let failed = Stock::Failed((FileFault::NotStarted, format!("no thread to write a file: {error}")));
+            let failed =
+                Stock::Failed((FileFault::NotStarted, format!("no thread to write a file: {error}")));
             stock.insert(bytes, failed);
         }
         stock.get(&bytes).cloned().unwrap_or(Stock::Making)
@@ -336,9 +337,8 @@ fn remove_stale(spool: &Path) {
         if !is_ours || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             continue;
         }
-        let free = File::open(entry.path()).is_ok_and(|folder| {
-            flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok()
-        });
+        let free = File::open(entry.path())
+            .is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok());
         if free {
             tracing::info!(path = %entry.path().display(), "removing what a killed worker has left");
             remove(&entry.path());
@@ -375,9 +375,11 @@ mod tests {
         let payload = payload();
         let Stock::Ready(path) = wait(&depot, &payload, 3_000_001) else { panic!("made") };
         assert_eq!(fs::metadata(&path).expect("there").len(), 3_000_001);
-        assert!(super::super::compare::first_difference(&path, &payload, 3_000_001, &|| false)
-            .expect("readable")
-            .is_none());
+        assert!(
+            super::super::compare::first_difference(&path, &payload, 3_000_001, &|| false)
+                .expect("readable")
+                .is_none()
+        );
         depot.flow_folder("x").expect("made").write("key", "secret").expect("written");
         depot.keep_only(&[]);
         assert!(!path.exists());

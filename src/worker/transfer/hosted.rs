@@ -78,10 +78,7 @@ impl Hosted {
             let sources = round.flows.iter().filter(|flow| flow.role == Role::Source).count().max(1);
             let own_cap = shared.caps.rate_bps.map(|rate| rate / sources as u64);
             flows.extend(round.flows.iter().map(|flow| HostedFlow {
-                flow: Flow {
-                    rate_bps: flow.rate_bps.into_iter().chain(own_cap).min(),
-                    ..flow.clone()
-                },
+                flow: Flow { rate_bps: flow.rate_bps.into_iter().chain(own_cap).min(), ..flow.clone() },
                 carriage: round.carriage.clone(),
                 hours: (RunTime(start), RunTime(start + round.for_us)),
                 payload: Arc::clone(&stage.payload),

@@ -9,11 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    depot::Fault,
-    hosted::HostedFlow,
-    inlet::Difference,
-};
+use super::{depot::Fault, hosted::HostedFlow, inlet::Difference};
 use crate::{
     model::{
         fleet::units::RunTime,
@@ -62,9 +58,11 @@ impl Load {
         self.looks.0 += 1;
         self.looks.1 += u32::from(family.iter().any(|spent| spent.on_disk));
         for now in family {
-            let before = self.before.insert(now.pid, now).unwrap_or(Spent { pid: now.pid, ..Spent::default() });
+            let before =
+                self.before.insert(now.pid, now).unwrap_or(Spent { pid: now.pid, ..Spent::default() });
             // Waiting for a core counts: a machine that is short of cores is a limit as well.
-            let busy = now.ran_ns.saturating_sub(before.ran_ns) + now.waited_ns.saturating_sub(before.waited_ns);
+            let busy =
+                now.ran_ns.saturating_sub(before.ran_ns) + now.waited_ns.saturating_sub(before.waited_ns);
             *self.busy_ns.entry(now.pid).or_default() += busy;
         }
     }
@@ -255,7 +253,8 @@ mod tests {
 
     #[test]
     fn a_process_that_spins_is_seen_to_use_a_core() {
-        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh");
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().expect("sh");
         let mut load = Load::default();
         load.look(child.id());
         let limit = Instant::now() + Duration::from_secs(20);

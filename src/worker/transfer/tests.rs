@@ -31,6 +31,8 @@ use crate::{
     worker::reach::reach,
 };
 
+mod files;
+
 /// The run of all tests begins with the first of them.
 static ORIGIN: LazyLock<u64> = LazyLock::new(clock::now_us);
 
@@ -81,6 +83,11 @@ impl End {
     }
 
     fn with(caps: Caps, threads: usize) -> Self {
+        Self::on(caps, threads, &std::env::temp_dir().join("nicburn-tests"))
+    }
+
+    /// With its files in this folder.
+    fn on(caps: Caps, threads: usize, spool: &std::path::Path) -> Self {
         let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
         let congestion_control = socket::congestion_control(addr).unwrap();
         let binding = Binding { addr, iface: "lo".to_owned(), congestion_control };
@@ -100,7 +107,7 @@ impl End {
             lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
             threads: Mutex::new(Vec::new()),
             data_ports: None,
-            depot: Arc::new(depot::Depot::new(&std::env::temp_dir().join("nicburn-tests"))),
+            depot: Arc::new(depot::Depot::new(spool)),
             offers: Mutex::default(),
         });
         let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());

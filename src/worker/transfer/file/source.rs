@@ -56,6 +56,7 @@ async fn send(hosted: &HostedFlow, telling: &mut Telling) -> Result<(), Fault> {
     telling.note("the file to send was not written in time".to_owned());
     telling.note_congestion_control(Some(hosted.shared.binding.congestion_control.clone()));
     let path = depot::awaited(hosted).await?;
+    telling.note("the sink did not say where it listens".to_owned());
     loop {
         let offer = match hosted.ask(tokio::time::Instant::now() + Duration::from_secs(2)).await {
             Ok(offer) => offer,
@@ -65,8 +66,8 @@ async fn send(hosted: &HostedFlow, telling: &mut Telling) -> Result<(), Fault> {
             }
         };
         let port = offer.strip_prefix("file ").and_then(|port| port.parse::<u16>().ok());
-        let port =
-            port.ok_or_else(|| fault(FileFault::NotStarted, format!("the sink's offer {offer:?} is no port")))?;
+        let port = port
+            .ok_or_else(|| fault(FileFault::NotStarted, format!("the sink's offer {offer:?} is no port")))?;
         let to = SocketAddr::new(hosted.flow.peer.ip(), port);
         let (end, (disk, cpu)) = one(hosted, path.clone(), to).await;
         telling.spent(disk, cpu);
@@ -178,8 +179,7 @@ impl Line {
         if let Some(error) = socket.take_error()? {
             return Err(error);
         }
-        let hello =
-            Hello { purpose: Purpose::Stream, flow: hosted.flow.id, stream: 0, nonce: nonce() };
+        let hello = Hello { purpose: Purpose::Stream, flow: hosted.flow.id, stream: 0, nonce: nonce() };
         let mut writer = &socket;
         writer.write_all(&hosted.flow.key.seal(&hello))?;
         let mut consent = [0; CONSENT_BYTES];

@@ -80,8 +80,7 @@ pub struct Client<'a> {
 impl Client<'_> {
     /// The arguments of `sftp`. Nothing of the user's or the system's configuration counts.
     pub fn arguments(&self) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> =
-            ["-F", "/dev/null", "-P"].iter().map(OsString::from).collect();
+        let mut arguments: Vec<OsString> = ["-F", "/dev/null", "-P"].iter().map(OsString::from).collect();
         arguments.push(self.to.port().to_string().into());
         if let Some(rate) = self.rate_bps {
             // In kilobits a second; none at all would mean no limit.
@@ -160,9 +159,18 @@ pub fn meaning(said: &str, began: bool) -> Option<FileFault> {
     if has(&["No space left on device", "Disk quota exceeded"]) {
         return Some(FileFault::DiskFull);
     }
-    if has(&["Connection refused", "timed out", "reset by", "closed by", "Broken pipe", "No route to host",
-        "unreachable", "Timeout,", "Connection corrupted", "kex_exchange_identification"])
-    {
+    if has(&[
+        "Connection refused",
+        "timed out",
+        "reset by",
+        "closed by",
+        "Broken pipe",
+        "No route to host",
+        "unreachable",
+        "Timeout,",
+        "Connection corrupted",
+        "kex_exchange_identification",
+    ]) {
         return None;
     }
     if has(&["write remote", "close remote", "dest open", "Couldn't open local file", "Input/output error"]) {
@@ -189,7 +197,17 @@ mod tests {
     #[test]
     fn an_offer_is_read_back_and_others_are_refused() {
         assert_eq!(read_offer(&offer(5022, "nobody")), Ok((5022, "nobody".to_owned())));
-        for bad in ["", "ssh", "ssh 5022", "ssh x nobody", "ssh 70000 nobody", "file 1 2", "ssh 1 -oX", "ssh 1 a b", "ssh 1 a;b"] {
+        for bad in [
+            "",
+            "ssh",
+            "ssh 5022",
+            "ssh x nobody",
+            "ssh 70000 nobody",
+            "file 1 2",
+            "ssh 1 -oX",
+            "ssh 1 a b",
+            "ssh 1 a;b",
+        ] {
             assert!(read_offer(bad).is_err(), "{bad}");
         }
     }
@@ -206,7 +224,11 @@ mod tests {
     #[test]
     fn words_of_the_client_are_told_apart() {
         let cases = [
-            ("nobody@10.0.0.1: Permission denied (publickey).\nConnection closed\n", true, Some(FileFault::Refused)),
+            (
+                "nobody@10.0.0.1: Permission denied (publickey).\nConnection closed\n",
+                true,
+                Some(FileFault::Refused),
+            ),
             ("Host key verification failed.\nConnection closed\n", false, Some(FileFault::Refused)),
             ("ssh: connect to host 10.0.0.1 port 5: Connection refused\nConnection closed\n", false, None),
             ("client_loop: send disconnect: Broken pipe\nConnection closed\n", true, None),

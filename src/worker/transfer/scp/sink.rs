@@ -17,12 +17,13 @@ use tokio::{
 
 use super::{
     super::{
-        depot::{FlowFolder, Fault, free_bytes, fault_of},
+        depot::{Fault, FlowFolder, fault_of, free_bytes},
         door::Door,
         hosted::HostedFlow,
         outcome::{Telling, compare, fault},
     },
-    LOOK, Said, keys::Pair,
+    LOOK, Said,
+    keys::Pair,
     settings,
     tools::{self, ServerUser, Tool},
 };
@@ -56,8 +57,7 @@ impl Server {
         let program = tools::find(Tool::Sshd).map_err(not_started)?;
         let user = tools::server_user().map_err(not_started)?;
         let disk = |error: io::Error| fault(fault_of(&error), format!("making a folder for sshd: {error}"));
-        let folder =
-            hosted.shared.depot.flow_folder(&format!("sink-{}", hosted.flow.id)).map_err(disk)?;
+        let folder = hosted.shared.depot.flow_folder(&format!("sink-{}", hosted.flow.id)).map_err(disk)?;
         folder.write("host_key", &Pair::of_host(&hosted.flow.key).private_file()).map_err(disk)?;
         let allowed = Pair::of_client(&hosted.flow.key).public_line();
         folder.write("authorized_keys", &format!("restrict {allowed}\n")).map_err(disk)?;
@@ -107,8 +107,8 @@ async fn session(
     // What a lost connection has left was received, and is not counted twice.
     let _ = std::fs::remove_file(server.received());
     let started = server.start(connection);
-    let mut child = started
-        .map_err(|error| fault(FileFault::NotStarted, tools::not_started(&server.program, &error)))?;
+    let mut child =
+        started.map_err(|error| fault(FileFault::NotStarted, tools::not_started(&server.program, &error)))?;
     let said = Said::of(child.stderr.take());
     let began = Instant::now();
     let (status, length) = watch(server, hosted, telling, &mut child).await;
@@ -120,7 +120,8 @@ async fn session(
         compare(telling, server.received(), server.file_bytes).await;
         return Ok(true);
     }
-    let status = status.map_err(|error| fault(FileFault::NotStarted, format!("waiting for sshd: {error}")))?;
+    let status =
+        status.map_err(|error| fault(FileFault::NotStarted, format!("waiting for sshd: {error}")))?;
     match ended(server, &said, status, began.elapsed()) {
         Some(fault) => Err(fault),
         None => {
@@ -179,7 +180,6 @@ fn ended(server: &Server, said: &str, status: ExitStatus, after: Duration) -> Op
     }
     let refused = ["Bad configuration", "no hostkeys available", "Missing privilege separation", "fatal:"];
     let at_once = after < Duration::from_secs(1) && refused.iter().any(|text| said.contains(text));
-    at_once.then(|| {
-        fault(FileFault::NotStarted, format!("sshd does not start: {}", settings::last_line(said)))
-    })
+    at_once
+        .then(|| fault(FileFault::NotStarted, format!("sshd does not start: {}", settings::last_line(said))))
 }

@@ -51,6 +51,7 @@ async fn send(hosted: &HostedFlow, telling: &mut Telling) -> Result<(), Fault> {
     telling.note("the file to send was not written in time".to_owned());
     let file = depot::awaited(hosted).await?;
     let folder = prepare(hosted, &file)?;
+    telling.note("the sink did not say where it listens".to_owned());
     loop {
         let offer = match hosted.ask(Instant::now() + Duration::from_secs(2)).await {
             Ok(offer) => offer,

@@ -49,8 +49,7 @@ impl Tool {
 /// The text for whoever started the run.
 pub fn find(tool: Tool) -> Result<PathBuf, String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> =
-        PLACES.iter().map(PathBuf::from).chain(std::env::split_paths(&path)).collect();
+    let places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).chain(std::env::split_paths(&path)).collect();
     find_in(&places, tool)
 }
 
