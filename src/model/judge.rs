@@ -2,13 +2,14 @@
 //!
 //! The way: `seen` lays the record out, `fall` and `falls` find drop-offs, `explain` says
 //! whose they are, `cause` what was the matter, `slow` who is merely slow, `contact` what
-//! else is known of a host; `verdict` is where they meet. `live` is the same fold, early.
+//! else is known of a host, `files` what its files told; `verdict` is where they meet. `live` is the same fold, early.
 
 pub mod cause;
 pub mod contact;
 pub mod explain;
 pub mod fall;
 pub mod falls;
+pub mod files;
 pub mod live;
 pub mod measured;
 pub mod robust;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::files::Files;
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -60,6 +61,8 @@ pub struct Seen {
     pub latest: RunTime,
     /// The latest moment of which each host's worker itself wrote: it ran then.
     pub last_wrote: BTreeMap<HostId, RunTime>,
+    /// What flows that move files told of themselves.
+    pub files: Files,
     host_of_instance: BTreeMap<u16, HostId>,
 }
 
@@ -212,6 +215,7 @@ impl Seen {
                     self.reach.insert((host, *peer), seen.clone());
                 }
             }
+            (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
             // A line of an instance that never joined, or a source's own view: no rule asks for it.
             _ => {}
@@ -308,7 +312,8 @@ impl Seen {
         (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
     }
 
-    /// The flows of a host, one way, both of whose ends took part in the stage by that slot.
+    /// The flows of a host, one way, that had something to carry in that slot and both of
+    /// whose ends took part in the stage by then.
     pub fn active<'a>(
         &'a self,
         round: &'a RoundSeen,
@@ -326,6 +331,7 @@ impl Seen {
             .get(&host)
             .map_or(&[][..], |part| part.of(way))
             .iter()
+            .filter(move |flow| self.files.is_active(**flow, slot))
             .filter_map(|flow| self.flows.get(flow))
             .filter(move |flow| took_part(flow.from) && took_part(flow.to))
     }

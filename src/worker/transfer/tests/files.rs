@@ -176,10 +176,9 @@ fn killed(name: &str) -> Pair {
     pair.sink.until(Duration::from_secs(25), |seen| received(seen) > 0);
     let found = processes(name);
     assert!(!found.is_empty(), "{name}");
-    for pid in found {
-        let done = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
-        assert!(done.success());
-    }
+    // The first one's death is the death of its children: not all are there to be killed.
+    let kill = |pid: u32| Command::new("kill").args(["-9", &pid.to_string()]).output().unwrap();
+    assert!(found.into_iter().filter(|pid| kill(*pid).status.success()).count() > 0);
     let limit = Instant::now() + Duration::from_secs(10);
     while failure(&pair).is_none() && Instant::now() < limit {
         for end in [&mut pair.source, &mut pair.sink] {
