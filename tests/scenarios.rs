@@ -45,9 +45,7 @@ fn hosts(n: usize) -> Vec<Host> {
 #[test]
 fn all_scenarios_that_the_readme_and_the_demo_name_are_there() {
     let names: Vec<String> = shipped().into_keys().collect();
-    for wanted in
-        ["bisection", "file-storm", "incast", "pairs", "quick", "ramp", "scp-storm", "storm"]
-     {
+    for wanted in ["bisection", "file-storm", "incast", "pairs", "quick", "ramp", "scp-storm", "storm"] {
         assert!(names.iter().any(|name| name == wanted), "{wanted} is not among {names:?}");
     }
 }

@@ -6,8 +6,7 @@
 
 use super::{
     cause::{self, link, process},
-    files,
-    measured,
+    files, measured,
     seen::Seen,
     summary::{Basis, Finding, FindingKind, Severity},
 };

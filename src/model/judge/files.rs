@@ -17,6 +17,10 @@ use crate::model::{
     record::file::{FileEnd, FileLimit, FileOutcome, FileSeen},
 };
 
+/// So long a transfer may take to begin before its silence counts: the file is read, sshd and
+/// ssh are started and agree on keys, which on a loaded machine takes a second.
+const STARTING_SLOTS: usize = 30;
+
 /// The files of a record.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
@@ -24,6 +28,8 @@ pub struct Files {
     last: BTreeMap<(FlowId, FileEnd), (HostId, FileSeen)>,
     /// The slot from which on a flow has nothing more to carry.
     ended: BTreeMap<FlowId, u64>,
+    /// The slot in which a flow begins.
+    begins: BTreeMap<FlowId, u64>,
     /// Flows that waited for a disk: their pace and their gaps are not the network's.
     on_disk: BTreeSet<FlowId>,
 }
@@ -41,8 +47,23 @@ impl Files {
         self.last.insert((seen.flow, seen.end), (by, seen.clone()));
     }
 
-    /// Whether a flow had something to carry in a slot, and its network alone decides how much.
-    pub fn is_active(&self, flow: FlowId, slot: u64) -> bool {
+    /// A flow that is to move a file begins in this slot.
+    pub fn begins(&mut self, flow: FlowId, slot: u64) {
+        self.begins.insert(flow, slot);
+    }
+
+    /// Whether a flow whose receiver counted these bytes had something to carry in a slot, and
+    /// its network alone decided how much.
+    pub fn is_active(&self, flow: FlowId, slots: &[Option<u64>], slot: u64) -> bool {
+        let starting = self.begins.get(&flow).is_some_and(|begins| {
+            let since = slot.saturating_sub(*begins) as usize;
+            since < STARTING_SLOTS && slots.iter().take(since + 1).flatten().all(|bytes| *bytes == 0)
+        });
+        !starting && self.has_more(flow, slot)
+    }
+
+    /// Whether a flow is not through yet, nor was ended.
+    fn has_more(&self, flow: FlowId, slot: u64) -> bool {
         self.ended.get(&flow).is_none_or(|end| slot < *end) && !self.on_disk.contains(&flow)
     }
 
@@ -56,7 +77,7 @@ impl Files {
 
     /// The share of these flows that had something to carry in a slot.
     pub fn active_share(&self, flows: &[FlowId], slot: u64) -> f64 {
-        let active = flows.iter().filter(|flow| self.is_active(**flow, slot)).count();
+        let active = flows.iter().filter(|flow| self.has_more(**flow, slot)).count();
         if flows.is_empty() { 1.0 } else { active as f64 / flows.len() as f64 }
     }
 

@@ -229,6 +229,9 @@ impl Seen {
             let load = schedule::planned_load(planned);
             let mut by_host: BTreeMap<HostId, HostFlows> = BTreeMap::new();
             for flow in &planned.flows {
+                if planned.dose.carriage.transport.moves_a_file() {
+                    self.files.begins(flow.flow, start);
+                }
                 by_host.entry(flow.from).or_default().tx.push(flow.flow);
                 by_host.entry(flow.to).or_default().rx.push(flow.flow);
                 self.flows.insert(
@@ -321,19 +324,28 @@ impl Seen {
         way: Way,
         slot: u64,
     ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
+        self.taking_part(round, host, way, slot)
+            .filter(move |(id, flow)| self.files.is_active(*id, &flow.slots, slot))
+            .map(|(_, flow)| flow)
+    }
+
+    fn taking_part<'a>(
+        &'a self,
+        round: &'a RoundSeen,
+        host: HostId,
+        way: Way,
+        slot: u64,
+    ) -> impl Iterator<Item = (FlowId, &'a FlowSeen)> + 'a {
         let absent = self.not_ready.get(&round.stage);
         let took_part = move |host: HostId| {
             let since = absent.and_then(|absent| absent.get(&host));
             since.is_none_or(|since| since.is_some_and(|since| since <= slot))
         };
-        round
-            .by_host
-            .get(&host)
-            .map_or(&[][..], |part| part.of(way))
+        let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
+        flows
             .iter()
-            .filter(move |flow| self.files.is_active(**flow, slot))
-            .filter_map(|flow| self.flows.get(flow))
-            .filter(move |flow| took_part(flow.from) && took_part(flow.to))
+            .filter_map(|id| Some((*id, self.flows.get(id)?)))
+            .filter(move |(_, flow)| took_part(flow.from) && took_part(flow.to))
     }
 
     /// Whether every flow of that way has its count for a slot.
@@ -373,7 +385,7 @@ impl Seen {
     /// The hosts that `host` exchanged data with, one way, in a round.
     pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way) -> BTreeSet<HostId> {
         let last = round.end.saturating_sub(1);
-        self.active(round, host, way, last).map(|flow| flow.peer_of(host)).collect()
+        self.taking_part(round, host, way, last).map(|(_, flow)| flow.peer_of(host)).collect()
     }
 
     /// The instance of a host that ran at `at`, and its boot id.

@@ -67,6 +67,19 @@ impl Pair {
         }
     }
 
+    /// Listens to both ends until one tells a failure, at most this long.
+    fn follow(&mut self, longest: Duration) {
+        let limit = Instant::now() + longest;
+        while failure(self).is_none() && Instant::now() < limit {
+            for end in [&mut self.source, &mut self.sink] {
+                while let Ok((_, body)) = end.lines.try_recv() {
+                    end.seen.push(body);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Ends everything, and looks at what is left of it.
     fn quit(&mut self) -> Vec<PathBuf> {
         for hosted in std::mem::take(&mut self.hosted) {
@@ -179,15 +192,7 @@ fn killed(name: &str) -> Pair {
     // The first one's death is the death of its children: not all are there to be killed.
     let kill = |pid: u32| Command::new("kill").args(["-9", &pid.to_string()]).output().unwrap();
     assert!(found.into_iter().filter(|pid| kill(*pid).status.success()).count() > 0);
-    let limit = Instant::now() + Duration::from_secs(10);
-    while failure(&pair).is_none() && Instant::now() < limit {
-        for end in [&mut pair.source, &mut pair.sink] {
-            while let Ok((_, body)) = end.lines.try_recv() {
-                end.seen.push(body);
-            }
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    pair.follow(Duration::from_secs(10));
     pair
 }
 
@@ -211,4 +216,47 @@ fn a_killed_client_is_told_by_its_source_and_a_killed_server_by_its_sink() {
     is_killed(killed("sftp"), FileEnd::Source);
     is_killed(killed("ssh"), FileEnd::Source);
     is_killed(killed("sshd"), FileEnd::Sink);
+}
+
+/// A file system of its own, so small that the file does not fit.
+struct Small(PathBuf);
+
+impl Small {
+    fn on(path: PathBuf) -> Self {
+        fs::create_dir_all(&path).unwrap();
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=8m", "nicburn-test"])
+            .arg(&path)
+            .output()
+            .expect("mount is installed");
+        assert!(done.status.success(), "this test needs root: {}", String::from_utf8_lossy(&done.stderr));
+        Self(path)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_is_named_by_the_end_whose_it_is() {
+    let _turn = turn();
+    let cases = [
+        (Transport::Scp, "sink", FileEnd::Sink),
+        (Transport::File, "sink", FileEnd::Sink),
+        (Transport::File, "source", FileEnd::Source),
+    ];
+    for (transport, whose, end) in cases {
+        let mut pair = Pair::new();
+        let _small = Small::on(pair.spools.path().join(whose));
+        pair.begin(transport, FILE_BYTES, 100, "a");
+        pair.follow(Duration::from_secs(20));
+        let seen =
+            failure(&pair).cloned().unwrap_or_else(|| panic!("{transport:?} {whose}: no failure is told"));
+        assert_eq!((seen.end, seen.fault), (end, Some(FileFault::DiskFull)), "{seen:?}");
+        let left = pair.quit();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
