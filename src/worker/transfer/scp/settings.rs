@@ -156,10 +156,9 @@ pub fn meaning(said: &str, began: bool) -> Option<FileFault> {
     if has(&["Permission denied (", "Host key verification failed", "Too many authentication failures"]) {
         return Some(FileFault::Refused);
     }
-    if has(&["No space left on device", "Disk quota exceeded"]) {
-        return Some(FileFault::DiskFull);
-    }
-    if has(&[
+    // The far end's disk is its own matter: it knows why, and tells.
+    let far = ["write remote", "close remote", "dest open", "remote open"];
+    let network = [
         "Connection refused",
         "timed out",
         "reset by",
@@ -170,10 +169,11 @@ pub fn meaning(said: &str, began: bool) -> Option<FileFault> {
         "Timeout,",
         "Connection corrupted",
         "kex_exchange_identification",
-    ]) {
+    ];
+    if has(&far) || has(&network) {
         return None;
     }
-    if has(&["write remote", "close remote", "dest open", "Couldn't open local file", "Input/output error"]) {
+    if has(&["open local", "read local", "Input/output error"]) {
         return Some(FileFault::Disk);
     }
     // sftp alone says that its connection is gone; ssh, which would know why, is dead.
@@ -235,7 +235,7 @@ mod tests {
             ("Connection to 10.0.0.1 closed by remote host.\nConnection closed\n", true, None),
             ("Connection closed\n", true, Some(FileFault::Killed)),
             ("Connection closed\n", false, None),
-            ("write remote \"/x/received\": Failure\n", true, Some(FileFault::Disk)),
+            ("write remote \"/x/received\": Failure\n", true, None),
         ];
         for (said, began, fault) in cases {
             assert_eq!(meaning(said, began), fault, "{said}");
