@@ -100,8 +100,7 @@ impl Depot {
         }
         fs::create_dir_all(&self.spool)?;
         let spool = self.spool.canonicalize()?;
-        let drawn: String = super::key::nonce()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = spool.join(format!("{PREFIX}{drawn}"));
+        let path = spool.join(format!("{PREFIX}{:032x}", u128::from_be_bytes(super::key::nonce())));
         private(&path)?;
         let lock = File::open(&path)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;

@@ -93,6 +93,8 @@ pub struct Telling {
     seen: FileSeen,
     /// How its processes spent their time.
     pub load: Load,
+    /// When its last byte passed.
+    through: Option<RunTime>,
     told: bool,
 }
 
@@ -120,7 +122,7 @@ impl Telling {
             cpu_share: None,
             congestion_control: None,
         };
-        Self { hosted: hosted.clone(), seen, load: Load::default(), told: false }
+        Self { hosted: hosted.clone(), seen, load: Load::default(), through: None, told: false }
     }
 
     /// What hinders it right now; told if nothing better is known at its end.
@@ -137,6 +139,12 @@ impl Telling {
     pub fn spent(&mut self, disk: f32, cpu: f32) {
         (self.seen.disk_share, self.seen.cpu_share) = (Some(disk), Some(cpu));
         self.seen.limited_by = limit(disk, cpu, FileLimit::Cpu);
+    }
+
+    /// All of it has just passed; that it is over is told once its processes have ended.
+    pub fn is_through(&mut self) {
+        let now = self.hosted.shared.run_now();
+        self.through.get_or_insert(now);
     }
 
     /// All of the file has passed.
@@ -181,6 +189,9 @@ impl Telling {
             self.seen.limited_by = limit(disk, cpu, FileLimit::Cipher);
         }
         (self.seen.outcome, self.seen.at) = (outcome, self.hosted.shared.run_now());
+        if let Some(through) = self.through.filter(|_| outcome == FileOutcome::Complete) {
+            self.seen.at = through;
+        }
         self.hosted.shared.tell(Body::File(Box::new(self.seen.clone())));
         self.told = true;
     }

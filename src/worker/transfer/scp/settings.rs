@@ -136,9 +136,8 @@ pub fn offer(port: u16, user: &str) -> String {
 pub fn read_offer(text: &str) -> Result<(u16, String), String> {
     let wrong = || format!("the sink's offer {text:?} is none of ssh's");
     let mut words = text.split(' ');
-    let port = match (words.next(), words.next().map(str::parse)) {
-        (Some("ssh"), Some(Ok(port))) => port,
-        _ => return Err(wrong()),
+    let (Some("ssh"), Some(Ok(port))) = (words.next(), words.next().map(str::parse)) else {
+        return Err(wrong());
     };
     let sound = |name: &&str| {
         !name.is_empty()

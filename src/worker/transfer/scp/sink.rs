@@ -122,13 +122,11 @@ async fn session(
     }
     let status =
         status.map_err(|error| fault(FileFault::NotStarted, format!("waiting for sshd: {error}")))?;
-    match ended(server, &said, status, began.elapsed()) {
-        Some(fault) => Err(fault),
-        None => {
-            telling.note(format!("the connection was lost: {}", settings::last_line(&said)));
-            Ok(false)
-        }
+    if let Some(fault) = ended(server, &said, status, began.elapsed()) {
+        return Err(fault);
     }
+    telling.note(format!("the connection was lost: {}", settings::last_line(&said)));
+    Ok(false)
 }
 
 /// Counts the growing file and looks at the processes until sshd ends.
@@ -148,6 +146,9 @@ async fn watch(
         tokio::select! {
             status = child.wait() => break status,
             _ = growth.tick() => count(&path, &mut counted, hosted),
+        }
+        if counted == server.file_bytes {
+            telling.is_through();
         }
         if let Some(pid) = pid.filter(|_| Instant::now() >= look_at) {
             telling.load.look(pid);
