@@ -4,8 +4,10 @@
 
 pub mod carrier;
 pub mod clock;
+pub mod contained;
 pub mod datagram;
 pub mod ethtool;
+pub mod family;
 pub mod kmsg;
 pub mod link;
 pub mod namespace;
@@ -13,4 +15,5 @@ pub mod offload;
 pub mod pages;
 pub mod process;
 pub mod route;
+pub mod sock_diag;
 pub mod socket;

@@ -205,6 +205,7 @@ impl Parts {
         let (listener, udp, data_addr) = listen(&binding, args.data_ports)?;
         binding.port = data_addr.port();
         let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
+        let spool_dir = args.spool.unwrap_or_else(default_spool);
         let lateness = Histogram::new_with_bounds(1, LATENESS_MAX_US, 2)
             .map_err(|error| failed("cannot make a histogram", &error))?;
         let shared = Arc::new(Shared {
@@ -218,13 +219,13 @@ impl Parts {
             out,
             lateness: Mutex::new(lateness),
             threads: Mutex::new(Vec::new()),
+            depot: Arc::new(transfer::depot::Depot::new(&spool_dir)),
             offers: Mutex::default(),
         });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.threads.map_or(cores.min(THREADS_MAX), usize::from);
         let carriers = Carriers::start(&shared, threads, listener, udp)
             .map_err(|error| failed("cannot start the carrying threads", &error))?;
-        let spool_dir = args.spool.unwrap_or_else(default_spool);
         let parts =
             Self { join, name, labels: args.label, card, limits, shared, carriers, data_addr, spool_dir };
         Ok((parts, lines))

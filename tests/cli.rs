@@ -44,8 +44,8 @@ fn help_names_every_command_and_every_exit_code() {
     assert_eq!(code(&help), 0);
     let text = out(&help);
     for command in [
-        "demo", "run", "pair", "judge", "stop", "lab", "report", "show", "scenario", "schema", "man", "audit",
-        "doctor",
+        "demo", "run", "pair", "judge", "stop", "lab", "report", "show", "scenario", "schema", "man",
+        "audit", "doctor",
     ] {
         let named = text.lines().any(|line| line.trim_start().starts_with(command));
         assert!(named, "`{command}` is not in the help:\n{text}");

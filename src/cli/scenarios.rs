@@ -13,10 +13,12 @@ use crate::model::plan::{draft, scenario::Scenario};
 /// Scenarios that work from anywhere, as they lie in the repository.
 const BUILT_IN: &[(&str, &str)] = &[
     ("bisection", include_str!("../../scenarios/bisection.toml")),
+    ("file-storm", include_str!("../../scenarios/file-storm.toml")),
     ("incast", include_str!("../../scenarios/incast.toml")),
     ("pairs", include_str!("../../scenarios/pairs.toml")),
     ("quick", include_str!("../../scenarios/quick.toml")),
     ("ramp", include_str!("../../scenarios/ramp.toml")),
+    ("scp-storm", include_str!("../../scenarios/scp-storm.toml")),
     ("storm", include_str!("../../scenarios/storm.toml")),
 ];
 

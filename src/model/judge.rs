@@ -2,8 +2,8 @@
 //!
 //! The way: `seen` lays the record out, `fall` and `falls` find drop-offs, `explain` says
 //! whose they are, `cause` what was the matter, `slow` who is merely slow, `contact` what
-//! else is known of a host, `evidence` what its own kernel says to that; `verdict` is where
-//! they meet. `live` is the same fold, early.
+//! else is known of a host, `files` what its files told, `evidence` what its own kernel says
+//! to that; `verdict` is where they meet. `live` is the same fold, early.
 
 pub mod audit;
 pub mod cause;
@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod explain;
 pub mod fall;
 pub mod falls;
+pub mod files;
 pub mod live;
 pub mod measured;
 pub mod pair;

@@ -2,6 +2,7 @@
 
 pub mod book;
 pub mod facts;
+pub mod file;
 pub mod kernel_log;
 pub mod line;
 pub mod moved;

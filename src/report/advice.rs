@@ -68,6 +68,10 @@ pub const fn next_step(kind: FindingKind) -> &'static str {
         FindingKind::Withdrawn => {
             "Its owner withdrew the worker. Ask there before anything else; then run this host again."
         }
+        FindingKind::TransferFailed => {
+            "A disk, a process or a key ended a transfer, not the network. Put right what the finding names, \
+             then run this host again: what it carried until then still counts."
+        }
         FindingKind::Path => {
             "Run the same pair with other partners: the side that fails with everybody is at fault. If both \
              are fine elsewhere, look at the switches, the cabling and the ECMP members between them."
@@ -92,13 +96,14 @@ pub const NOT_MEASURED: &str = "Nothing is known of this card. Put right what th
      was not measured must not count as healthy.";
 
 /// All kinds, for tests and documents that must miss none.
-pub const ALL_KINDS: [FindingKind; 18] = [
+pub const ALL_KINDS: [FindingKind; 20] = [
     FindingKind::DiesUnderLoad,
     FindingKind::LinkDown,
     FindingKind::LinkFlap,
     FindingKind::Outage,
     FindingKind::OneWayDead,
     FindingKind::FailSlow,
+    FindingKind::Corruption,
     FindingKind::WorkerLost,
     FindingKind::WorkerFrozen,
     FindingKind::HostRebooted,
@@ -107,6 +112,7 @@ pub const ALL_KINDS: [FindingKind; 18] = [
     FindingKind::WrongInterface,
     FindingKind::PortsBlocked,
     FindingKind::Withdrawn,
+    FindingKind::TransferFailed,
     FindingKind::Path,
     FindingKind::SharedCongestion,
     FindingKind::CoordinatorImpaired,

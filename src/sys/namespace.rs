@@ -163,7 +163,7 @@ fn join_error(what: &str, pid: u32, source: io::Error) -> NamespaceError {
     NamespaceError::Join { what: what.to_owned(), pid, source }
 }
 
-fn unshare(flags: libc::c_int) -> io::Result<()> {
+pub(super) fn unshare(flags: libc::c_int) -> io::Result<()> {
     // SAFETY: takes flags only; it changes the calling thread's namespaces and no memory.
     check(unsafe { libc::unshare(flags) })
 }
@@ -175,7 +175,7 @@ fn set_ns(fd: BorrowedFd<'_>, kind: libc::c_int) -> io::Result<()> {
 
 /// Asks the kernel to kill the calling process when its parent goes. After any change of
 /// namespaces, which clears the wish.
-fn die_with_parent(parent: u32) -> io::Result<()> {
+pub(super) fn die_with_parent(parent: u32) -> io::Result<()> {
     // SAFETY: `prctl` with integer arguments only.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
     // The parent may have died between fork and the call above.
@@ -186,7 +186,7 @@ fn die_with_parent(parent: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn check(answer: libc::c_int) -> io::Result<()> {
+pub(super) fn check(answer: libc::c_int) -> io::Result<()> {
     if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

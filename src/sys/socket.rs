@@ -32,7 +32,6 @@ pub fn set_rto_max_ms(socket: &impl AsRawFd, rto_max_ms: u32) -> io::Result<()> 
     set(socket, libc::IPPROTO_TCP, TCP_RTO_MAX_MS, rto_max_ms)
 }
 
-
 /// The MTU of the way to where a socket is connected, as the kernel knows it now, bytes.
 pub fn path_mtu(socket: &impl AsRawFd, ipv4: bool) -> io::Result<u32> {
     let (level, name) =
@@ -116,10 +115,12 @@ pub struct TcpInfo {
     pub rwnd_limited_us: u64,
     /// Time held up by the own send buffer, microseconds.
     pub sndbuf_limited_us: u64,
+    /// Bytes that the far end has acknowledged; its handshake counts as one.
+    pub bytes_acked: u64,
 }
 
 /// Bytes of `struct tcp_info` that are read: up to and with `tcpi_sndbuf_limited`.
-const TCP_INFO_BYTES: usize = 192;
+pub(super) const TCP_INFO_BYTES: usize = 192;
 
 /// Reads `TCP_INFO`. Only to be called by the thread that sends on the socket: another one
 /// waits for the socket's lock, for up to 236 ms as measured.
@@ -146,7 +147,7 @@ pub fn tcp_info(socket: &impl AsRawFd) -> io::Result<TcpInfo> {
 }
 
 /// Offsets as in `include/uapi/linux/tcp.h`; fields are only ever appended there.
-fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
+pub(super) fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
     let u32_at = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
     let u64_at = |at: usize| {
         let mut bytes = [0; 8];
@@ -161,6 +162,7 @@ fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
         busy_us: u64_at(168),
         rwnd_limited_us: u64_at(176),
         sndbuf_limited_us: u64_at(184),
+        bytes_acked: u64_at(120),
     }
 }
 

@@ -42,6 +42,7 @@ use crate::{
     },
 };
 
+mod files;
 mod line;
 mod stages;
 mod telling;
@@ -382,7 +383,12 @@ impl Serving {
     async fn end(self, ended: Result<(), Ending>) -> Result<(), Ending> {
         let carriers = self.parts.carriers;
         // Carriers notice within 100 ms; joining them must not hold up the last frames.
-        let joined = tokio::task::spawn_blocking(move || carriers.quit());
+        let (hosted, depot) = (self.hosted, Arc::clone(&self.parts.shared.depot));
+        let joined = tokio::task::spawn_blocking(move || {
+            hosted.quit();
+            depot.clear();
+            carriers.quit();
+        });
         let _ = tokio::time::timeout(Duration::from_secs(2), joined).await;
         if ended.is_ok()
             && let Err(error) = self.outbox.remove()

@@ -25,16 +25,22 @@ use crate::{
 pub mod around;
 pub mod bucket;
 pub mod carrier;
+pub mod compare;
 pub mod connects;
 pub mod datagram;
+pub mod depot;
+pub mod door;
 pub mod ends;
+pub mod file;
 pub mod hosted;
 pub mod inlet;
 pub mod key;
+pub mod outcome;
 pub mod outlet;
 pub mod payload;
 pub mod poller;
 pub mod quic;
+pub mod scp;
 pub mod sink;
 pub mod slots;
 pub mod socket;
@@ -94,6 +100,8 @@ pub struct Shared {
     pub lateness: Mutex<Histogram<u64>>,
     /// Thread ids of the carriers.
     pub threads: Mutex<Vec<u32>>,
+    /// Where the files lie that transfers move.
+    pub depot: Arc<depot::Depot>,
     /// By flow: where its sink listens, for transports beside the carriers.
     pub offers: Mutex<BTreeMap<FlowId, String>>,
 }

@@ -6,7 +6,7 @@
 
 use super::{
     cause::{self, link, process},
-    measured,
+    files, measured,
     seen::Seen,
     summary::{Finding, FindingKind, Severity},
 };
@@ -35,6 +35,7 @@ pub const fn not_the_card(kind: FindingKind) -> bool {
             | FindingKind::HostLimited
             | FindingKind::ControlLost
             | FindingKind::Withdrawn
+            | FindingKind::TransferFailed
     )
 }
 
@@ -64,6 +65,7 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
         found.extend(silent_control(seen, host));
     }
     found.extend(host_limited(seen, host));
+    found.extend(files::findings(seen, host));
     found
 }
 

@@ -118,12 +118,16 @@ fn one_way(seen: &Seen, host: HostId, way: Way) -> Vec<Fall> {
 pub fn slot_of(seen: &Seen, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Slot {
     let carried = seen.carried(round, host, way, slot);
     let expected = seen.expected(round, host, way, slot);
+    // Files that are through leave less to carry; a paced plan has left them out already.
+    let part = round.by_host.get(&host);
+    let share = part.map_or(1.0, |part| seen.files.active_share(part.of(way), slot));
+    let rest = if round.paced { 1.0 } else { share };
     Slot {
         slot,
         carried_bps: carried.map(|(bps, _)| bps),
         // A part of its flows measured is held against that part of the plan.
-        expected_bps: expected.map(|bps| bps * carried.map_or(1.0, |(_, known)| known)),
-        load: round.by_host.get(&host).map_or(0.0, |part| part.load(way)),
+        expected_bps: expected.map(|bps| bps * rest * carried.map_or(1.0, |(_, known)| known)),
+        load: part.map_or(0.0, |part| part.load(way) * share),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::files::Files;
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -65,6 +66,8 @@ pub struct Seen {
     pub latest: RunTime,
     /// The latest moment of which each host's worker itself wrote: it ran then.
     pub last_wrote: BTreeMap<HostId, RunTime>,
+    /// What flows that move files told of themselves.
+    pub files: Files,
     host_of_instance: BTreeMap<u16, HostId>,
 }
 
@@ -241,6 +244,7 @@ impl Seen {
                     }
                 }
             }
+            (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
             // A line of an instance that never joined, or a source's own view: no rule asks for it.
             _ => {}
@@ -254,6 +258,9 @@ impl Seen {
             let load = schedule::planned_load(planned);
             let mut by_host: BTreeMap<HostId, HostFlows> = BTreeMap::new();
             for flow in &planned.flows {
+                if planned.dose.carriage.transport.moves_a_file() {
+                    self.files.begins(flow.flow, start);
+                }
                 by_host.entry(flow.from).or_default().tx.push(flow.flow);
                 by_host.entry(flow.to).or_default().rx.push(flow.flow);
                 self.flows.insert(
@@ -344,7 +351,8 @@ impl Seen {
         (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
     }
 
-    /// The flows of a host, one way, both of whose ends took part in the stage by that slot.
+    /// The flows of a host, one way, that had something to carry in that slot and both of
+    /// whose ends took part in the stage by then.
     pub fn active<'a>(
         &'a self,
         round: &'a RoundSeen,
@@ -352,18 +360,28 @@ impl Seen {
         way: Way,
         slot: u64,
     ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
+        self.taking_part(round, host, way, slot)
+            .filter(move |(id, flow)| self.files.is_active(*id, &flow.slots, slot))
+            .map(|(_, flow)| flow)
+    }
+
+    fn taking_part<'a>(
+        &'a self,
+        round: &'a RoundSeen,
+        host: HostId,
+        way: Way,
+        slot: u64,
+    ) -> impl Iterator<Item = (FlowId, &'a FlowSeen)> + 'a {
         let absent = self.not_ready.get(&round.stage);
         let took_part = move |host: HostId| {
             let since = absent.and_then(|absent| absent.get(&host));
             since.is_none_or(|since| since.is_some_and(|since| since <= slot))
         };
-        round
-            .by_host
-            .get(&host)
-            .map_or(&[][..], |part| part.of(way))
+        let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
+        flows
             .iter()
-            .filter_map(|flow| self.flows.get(flow))
-            .filter(move |flow| took_part(flow.from) && took_part(flow.to))
+            .filter_map(|id| Some((*id, self.flows.get(id)?)))
+            .filter(move |(_, flow)| took_part(flow.from) && took_part(flow.to))
     }
 
     /// Whether every flow of that way has its count for a slot.
@@ -403,7 +421,7 @@ impl Seen {
     /// The hosts that `host` exchanged data with, one way, in a round.
     pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way) -> BTreeSet<HostId> {
         let last = round.end.saturating_sub(1);
-        self.active(round, host, way, last).map(|flow| flow.peer_of(host)).collect()
+        self.taking_part(round, host, way, last).map(|(_, flow)| flow.peer_of(host)).collect()
     }
 
     /// The instance of a host that ran at `at`, and its boot id.

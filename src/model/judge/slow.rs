@@ -110,7 +110,7 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> BTreeMap<HostId, Finding> {
 /// Every measured pair flow against its class.
 fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
     let mut by_class: BTreeMap<Class, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
-    for flow in seen.flows.values() {
+    for (id, flow) in &seen.flows {
         let round = &seen.rounds[flow.round];
         let fits = round.kind == StageKind::Load
             && round.pattern == Pattern::Pairs
@@ -121,7 +121,8 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
                 && fall.since < round.end
                 && round.start < fall.end()
         });
-        if !fits || disturbed {
+        // What a host's own disk or cores held up says nothing of cards.
+        if !fits || disturbed || seen.files.is_limited(*id) {
             continue;
         }
         let crosses = match (seen.hosts.get(flow.from.index()), seen.hosts.get(flow.to.index())) {

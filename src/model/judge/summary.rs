@@ -308,6 +308,8 @@ pub enum FindingKind {
     PortsBlocked,
     /// The worker was withdrawn by its owner.
     Withdrawn,
+    /// A file's transfer was ended by something that is not the network.
+    TransferFailed,
     /// Two hosts do not reach each other, and it cannot be told which is at fault.
     Path,
     /// Many at once, without a host in common.
@@ -337,6 +339,7 @@ impl FindingKind {
             Self::WrongInterface => "wrong_interface",
             Self::PortsBlocked => "ports_blocked",
             Self::Withdrawn => "withdrawn",
+            Self::TransferFailed => "transfer_failed",
             Self::Path => "path",
             Self::SharedCongestion => "shared_congestion",
             Self::CoordinatorImpaired => "coordinator_impaired",

@@ -172,6 +172,11 @@ fn host_summary(
     }
 }
 
+/// Whether a finding leaves open what its host's card can do; what is merely told does not.
+fn keeps_from_passing(finding: &Finding) -> bool {
+    contact::not_the_card(finding.kind) && finding.severity != Severity::Info
+}
+
 /// The verdict on one host and, where it is neither pass nor fail, why.
 fn verdict_of(
     seen: &Seen,
@@ -188,7 +193,7 @@ fn verdict_of(
     if let Some(finding) = findings.iter().find(|finding| contact::untests(finding.kind)) {
         return (Verdict::NotTested, Some(finding.kind.name().to_owned()));
     }
-    if let Some(finding) = findings.iter().find(|finding| contact::not_the_card(finding.kind)) {
+    if let Some(finding) = findings.iter().find(|finding| keeps_from_passing(finding)) {
         return (Verdict::Inconclusive, Some(finding.kind.name().to_owned()));
     }
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fail) {

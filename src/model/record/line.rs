@@ -18,7 +18,10 @@ use crate::model::{
         policy::Policy,
         scenario::Scenario,
     },
-    record::facts::{CountersMoved, HostFacts, KernelLine},
+    record::{
+        facts::{CountersMoved, HostFacts, KernelLine},
+        file::FileSeen,
+    },
 };
 
 /// The schema named in a record's first line.
@@ -149,6 +152,8 @@ pub enum Body {
         /// To.
         to: RunTime,
     },
+    /// What became of a file that a flow moves, from one of its ends.
+    File(Box<FileSeen>),
     /// A flow's source ended: what it handed to the kernel, as a diagnostic.
     Sent {
         /// The flow.

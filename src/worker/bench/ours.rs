@@ -30,6 +30,7 @@ use crate::{
     sys::{clock, link::LinkReader},
     worker::transfer::{
         Binding, Caps, Carriers, Command, Shared,
+        depot::Depot,
         key::TransferKey,
         payload::Payload,
         socket,
@@ -88,6 +89,7 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         lateness: Mutex::new(lateness),
         threads: Mutex::new(Vec::new()),
         offers: Mutex::default(),
+        depot: Arc::new(Depot::new(&std::env::temp_dir())),
     });
     let carriers = Carriers::start(&shared, spec.threads, listener, udp)?;
     carriers.tell(&Command::Prepare(Arc::new(stage(spec)?)));

@@ -14,7 +14,7 @@ use super::{
             stage::{Flow, Round, Stage},
         },
     },
-    Serving,
+    Serving, files,
 };
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
@@ -40,7 +40,11 @@ impl Serving {
         if self.stage.as_ref().is_some_and(|known| known.index == slice.stage) {
             return self.reply(FromWorker::Ready { stage: slice.stage });
         }
-        let reply = match self.understand(slice) {
+        let understood = self.understand(slice).and_then(|stage| {
+            files::ready(&self.parts.shared, &stage)?;
+            Ok(stage)
+        });
+        let reply = match understood {
             Ok(stage) => {
                 let stage = Arc::new(stage);
                 self.stage = Some(Arc::clone(&stage));

@@ -20,11 +20,11 @@ use tokio::{
 };
 
 use super::{
-    Shared,
+    Shared, file,
     inlet::Difference,
     key::{Hello, OFFER_MAX_BYTES, Purpose, nonce},
     payload::Payload,
-    quic, socket,
+    quic, scp, socket,
     stage::{Flow, Stage},
 };
 use crate::model::{
@@ -70,6 +70,7 @@ type Carrying = Pin<Box<dyn Future<Output = ()>>>;
 #[derive(Debug, Default)]
 pub struct Hosted {
     stop: Option<watch::Sender<bool>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Hosted {
@@ -96,12 +97,13 @@ impl Hosted {
         }
         let (stop, stopped) = watch::channel(false);
         self.stop = Some(stop);
+        self.threads.retain(|thread| !thread.is_finished());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         for index in 0..cores {
             let own: Vec<HostedFlow> =
                 flows.iter().filter(|hosted| hosted.flow.id as usize % cores == index).cloned().collect();
             if !own.is_empty() {
-                begin_thread(index, shared, own, stopped.clone());
+                self.threads.extend(begin_thread(index, shared, own, stopped.clone()));
             }
         }
     }
@@ -113,9 +115,24 @@ impl Hosted {
             let _ = stop.send(true);
         }
     }
+
+    /// Ends everything and waits until it has removed what it made.
+    pub fn quit(mut self) {
+        self.stop();
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the transports beside the carriers panicked");
+            }
+        }
+    }
 }
 
-fn begin_thread(index: usize, shared: &Arc<Shared>, flows: Vec<HostedFlow>, stopped: watch::Receiver<bool>) {
+fn begin_thread(
+    index: usize,
+    shared: &Arc<Shared>,
+    flows: Vec<HostedFlow>,
+    stopped: watch::Receiver<bool>,
+) -> Option<std::thread::JoinHandle<()>> {
     let shared = Arc::clone(shared);
     let run = move || {
         let _counted = Counted::new(&shared);
@@ -133,8 +150,12 @@ fn begin_thread(index: usize, shared: &Arc<Shared>, flows: Vec<HostedFlow>, stop
             Err(error) => tracing::error!(%error, "no runtime for the transports beside the carriers"),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name(format!("hosted-{index}")).spawn(run) {
-        tracing::error!(%error, "no thread for the transports beside the carriers");
+    match std::thread::Builder::new().name(format!("hosted-{index}")).spawn(run) {
+        Ok(thread) => Some(thread),
+        Err(error) => {
+            tracing::error!(%error, "no thread for the transports beside the carriers");
+            None
+        }
     }
 }
 
@@ -190,7 +211,14 @@ fn carry(hosted: HostedFlow) -> Carrying {
             Role::Source => Box::pin(quic::source(hosted)),
             Role::Sink => Box::pin(quic::sink(hosted)),
         },
-        Transport::Scp | Transport::File => Box::pin(std::future::pending()),
+        Transport::Scp => match hosted.flow.role {
+            Role::Source => Box::pin(scp::source(hosted)),
+            Role::Sink => Box::pin(scp::sink(hosted)),
+        },
+        Transport::File => match hosted.flow.role {
+            Role::Source => Box::pin(file::source(hosted)),
+            Role::Sink => Box::pin(file::sink(hosted)),
+        },
         // Carriers have these.
         Transport::Tcp | Transport::Udp => Box::pin(std::future::ready(())),
     }

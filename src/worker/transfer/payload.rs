@@ -58,6 +58,12 @@ impl Lot {
         Self { draw, block_bytes }
     }
 
+    /// Of a file of this size: the same for all flows of a run, so that a source writes it
+    /// once. The bytes are the run's own all the same.
+    pub const fn of_file(bytes: u64) -> Self {
+        Self { draw: mix(bytes), block_bytes: BLOCK_BYTES }
+    }
+
     /// Bytes of a block.
     pub const fn block_bytes(self) -> usize {
         self.block_bytes

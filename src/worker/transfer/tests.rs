@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod datagrams;
+mod files;
 pub(super) mod verifying;
 
 /// The run of all tests begins with the first of them.
@@ -87,9 +88,21 @@ impl End {
     }
 
     pub(super) fn with(caps: Caps, threads: usize) -> Self {
+        Self::on(caps, threads, &std::env::temp_dir().join("nicburn-tests"))
+    }
+
+    /// With its files in this folder.
+    fn on(caps: Caps, threads: usize, spool: &std::path::Path) -> Self {
         let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
         let congestion_control = socket::congestion_control(addr).unwrap();
-        let mut binding = Binding { addr, iface: "lo".to_owned(), mtu: 1500, port: 0, data_ports: None, congestion_control };
+        let mut binding = Binding {
+            addr,
+            iface: "lo".to_owned(),
+            mtu: 1500,
+            port: 0,
+            data_ports: None,
+            congestion_control,
+        };
         let listener = socket::listen(&binding, 0).unwrap();
         let addr = listener.local_addr().unwrap().as_socket().unwrap();
         let udp = socket::datagrams(&binding, addr.port()).unwrap();
@@ -106,6 +119,7 @@ impl End {
             out,
             lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
             threads: Mutex::new(Vec::new()),
+            depot: Arc::new(depot::Depot::new(spool)),
             offers: Mutex::default(),
         });
         let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());
