@@ -41,7 +41,7 @@ pub fn findings(seen: &Seen) -> Corruption {
             Way::Rx => ("received", Direction::Rx),
         };
         let what = format!("{} {side} payload that differs from what was sent", seen.name(host));
-        let mut finding = finding(seen, &flows, what);
+        let mut finding = finding(seen, &flows, &what);
         finding.direction = Some(match hosts.remove(&host) {
             Some(Finding { direction: Some(other), .. }) if other != direction => Direction::Both,
             _ => direction,
@@ -61,7 +61,7 @@ pub fn findings(seen: &Seen) -> Corruption {
             seen.name(a),
             seen.name(b)
         );
-        finding(seen, &flows, what)
+        finding(seen, &flows, &what)
     });
     Corruption { fleet: fleet.collect(), hosts }
 }
@@ -85,7 +85,7 @@ fn best(seen: &Seen, left: &BTreeSet<FlowId>) -> Option<(HostId, Way, BTreeSet<F
         .map(|((host, sends), (flows, _))| (host, if sends { Way::Tx } else { Way::Rx }, flows))
 }
 
-fn finding(seen: &Seen, flows: &BTreeSet<FlowId>, what: String) -> Finding {
+fn finding(seen: &Seen, flows: &BTreeSet<FlowId>, what: &str) -> Finding {
     let told: Vec<&CorruptSeen> =
         seen.corrupt.iter().filter(|corrupt| flows.contains(&corrupt.flow)).collect();
     let first = told.iter().min_by_key(|corrupt| corrupt.at);

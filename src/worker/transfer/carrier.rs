@@ -183,8 +183,8 @@ impl Carrier {
     }
 
     /// What an end of a flow needs, borrowed from the carrier's own fields.
-    fn with<'a, T>(
-        &'a mut self,
+    fn with<T>(
+        &mut self,
         now_us: u64,
         act: impl FnOnce(&mut BTreeMap<FlowId, Source>, &mut BTreeMap<FlowId, Sink>, &mut Around<'_>) -> T,
     ) -> Option<T> {

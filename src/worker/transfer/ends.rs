@@ -9,7 +9,7 @@ use crate::model::fleet::units::RunTime;
 #[derive(Debug)]
 pub enum Source {
     /// TCP connections.
-    Streams(source::Source),
+    Streams(Box<source::Source>),
     /// Numbered datagrams.
     Datagrams(Box<datagram::source::Source>),
     /// Ever new connections.
@@ -20,7 +20,7 @@ pub enum Source {
 #[derive(Debug)]
 pub enum Sink {
     /// TCP connections.
-    Streams(sink::Sink),
+    Streams(Box<sink::Sink>),
     /// Numbered datagrams.
     Datagrams(Box<datagram::sink::Sink>),
 }

@@ -155,7 +155,7 @@ impl Outlet {
         let mut sent = 0;
         while sent < most {
             let (offset, length) = match self.lot {
-                Some(lot) => self.payload.in_file(lot, self.position + sent as u64),
+                Some(lot) => Payload::in_file(lot, self.position + sent as u64),
                 None => (
                     ((self.position as usize + sent) % (self.payload.bytes().len() - WRITE_BYTES)) as u64
                         & !4095,
@@ -192,12 +192,11 @@ impl Outlet {
         let Some(pipe) = &mut self.pipe else { return Err(io::ErrorKind::InvalidInput.into()) };
         if pipe.held == 0 {
             let mut room = [IoSlice::new(&[]); PIECES_MAX];
-            let count = match self.lot {
-                Some(lot) => self.payload.pieces(lot, self.position, most, &mut room).0,
-                None => {
-                    room[0] = IoSlice::new(next_of(self.payload.page_of(self.home), self.position, most));
-                    1
-                }
+            let count = if let Some(lot) = self.lot {
+                self.payload.pieces(lot, self.position, most, &mut room).0
+            } else {
+                room[0] = IoSlice::new(next_of(self.payload.page_of(self.home), self.position, most));
+                1
             };
             let raw: Vec<_> = room[..count].iter().map(|piece| IoSliceRaw::from_slice(piece)).collect();
             // SAFETY: the payload is never written again, so what the pipe refers to stays

@@ -97,7 +97,7 @@ impl Lot {
     }
 }
 
-/// The finalizer of SplitMix64 (Steele et al., 2014): every bit of the number moves all others.
+/// The finalizer of `SplitMix64` (Steele et al., 2014): every bit of the number moves all others.
 const fn mix(number: u64) -> u64 {
     let a = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let b = (a ^ (a >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -154,7 +154,7 @@ impl Payload {
 
     /// Where in [`Payload::bytes`] and in [`Payload::file`] the bytes lie that a stream carries from `position` on, to
     /// the end of its block: offset and length.
-    pub fn in_file(&self, lot: Lot, position: u64) -> (u64, usize) {
+    pub fn in_file(lot: Lot, position: u64) -> (u64, usize) {
         let place = lot.place(position);
         (place.start as u64, place.len())
     }
@@ -168,7 +168,7 @@ impl Payload {
         let made = self.file.get_or_init(|| {
             let raw = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
             let fd: OwnedFd = rustix::fs::memfd_create("nicburn-payload", rustix::fs::MemfdFlags::CLOEXEC)
-                .map_err(|error| error.raw_os_error())?;
+                .map_err(rustix::io::Errno::raw_os_error)?;
             let mut file = File::from(fd);
             io::Write::write_all(&mut file, self.bytes()).map_err(raw)?;
             Ok(file)
@@ -240,7 +240,7 @@ mod tests {
         use std::os::unix::fs::FileExt as _;
         let payload = Payload::new(&key("a")).expect("memory");
         let lot = Lot::new(&key("c"), 0, BufferLayout::Sendfile);
-        let (offset, length) = payload.in_file(lot, 70_000);
+        let (offset, length) = Payload::in_file(lot, 70_000);
         let mut bytes = vec![0; length];
         payload.file().expect("a file").read_exact_at(&mut bytes, offset).expect("readable");
         assert_eq!(bytes, payload.at(lot, 70_000));

@@ -139,7 +139,8 @@ fn source(
             Some(Source::Connects(Box::new(source)))
         }
         (Transport::Tcp, None) => {
-            Some(Source::Streams(source::Source::begin(flow, carriage, end, rate_bps, around)))
+            let source = source::Source::begin(flow, carriage, end, rate_bps, around);
+            Some(Source::Streams(Box::new(source)))
         }
         (Transport::Udp, _) => {
             let source = datagram::source::Source::begin(flow, carriage, end, rate_bps, around)?;
@@ -153,7 +154,7 @@ fn source(
 fn sink(flow: &Flow, carriage: &Carriage, end: RunTime, mtu: u32) -> Option<Sink> {
     let flow = flow.clone();
     match carriage.transport {
-        Transport::Tcp => Some(Sink::Streams(sink::Sink::new(flow, carriage, end))),
+        Transport::Tcp => Some(Sink::Streams(Box::new(sink::Sink::new(flow, carriage, end)))),
         Transport::Udp => {
             let sink = datagram::sink::Sink::new(flow, carriage, end, mtu)?;
             Some(Sink::Datagrams(Box::new(sink)))

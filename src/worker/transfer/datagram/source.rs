@@ -133,9 +133,8 @@ impl Source {
                     }
                     self.queue(index, around);
                 }
-                Some(_) => {}
                 None if may_send && around.now_us >= stream.hello_at_us => self.greet(index, around),
-                None => {}
+                Some(_) | None => {}
             }
         }
     }

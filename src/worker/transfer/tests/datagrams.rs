@@ -95,7 +95,7 @@ fn datagrams_are_verified_too() {
 }
 
 /// Passes datagrams on both ways, and does `meddle` to those of the caller.
-fn relay(between: UdpSocket, to: SocketAddr, meddle: impl Fn(u64, &mut [u8]) -> u32) {
+fn relay(between: &UdpSocket, to: SocketAddr, meddle: impl Fn(u64, &mut [u8]) -> u32) {
     let onward = UdpSocket::bind("127.0.0.1:0").unwrap();
     onward.connect(to).unwrap();
     between.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
@@ -132,7 +132,7 @@ fn through(
     let (mut source, mut sink) = (End::new(), End::new());
     let between = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (at, to) = (between.local_addr().unwrap(), sink.addr);
-    let relay = std::thread::spawn(move || relay(between, to, meddle));
+    let relay = std::thread::spawn(move || relay(&between, to, meddle));
     let carriage = Carriage { frame_size_bytes: Some(514), receive, ..udp(1) };
     let wanted = Wanted { carriage, rate_bps: Some(514 * 8 * 5_000), slots: 10, ..Wanted::default() };
     let zero = RunTime::of_slot(source.shared.run_now().slot() + 7);
