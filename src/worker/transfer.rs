@@ -22,6 +22,7 @@ use crate::{
     sys::clock,
 };
 
+pub mod able;
 pub mod around;
 pub mod bucket;
 pub mod carrier;
@@ -77,6 +78,9 @@ pub struct Binding {
     pub congestion_control: String,
 }
 
+/// How often connections are asked for their state unless the worker's owner says otherwise.
+pub const ASK_EVERY_US: u64 = 1_000_000;
+
 /// What control plane and carriers share.
 #[derive(Debug)]
 pub struct Shared {
@@ -94,6 +98,8 @@ pub struct Shared {
     pub caps: Caps,
     /// Where data sockets live.
     pub binding: Binding,
+    /// How often connections are asked for their state, microseconds.
+    pub ask_every_us: u64,
     /// Lines for the record.
     pub out: tokio::sync::mpsc::Sender<(RunTime, Body)>,
     /// How late slots were closed, microseconds.

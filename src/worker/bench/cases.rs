@@ -214,7 +214,8 @@ fn datagrams() -> Vec<Case> {
     ];
     for (name, run) in single {
         cases.push(
-            Case::new(name, Pinning::Free, udp(1, true), Against::Peer(run))
+            // Two flows, as by default: a core each.
+            Case::new(name, Pinning::Free, udp(2, true), Against::Peer(run))
                 .must(Metric::PacketRatio, Bound::AtLeast(1.2))
                 .must(Metric::LostShare, Bound::Shown),
         );

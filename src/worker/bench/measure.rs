@@ -139,9 +139,12 @@ fn ends(
     let bytes = received.bytes.ok_or_else(|| BenchError::End("the sink measured no slot".to_owned()))?;
     let (datagrams, lost_share) = match load.transport {
         super::spec::Transport::Udp { datagram_bytes, .. } => {
-            let sent = sent.bytes.filter(|sent| *sent > 0);
-            let lost = sent.map(|sent| sent.saturating_sub(bytes) as f64 / sent as f64);
-            (Some(bytes / u64::from(datagram_bytes)), lost)
+            // By number where both ends count them: what was under way at the end arrives too.
+            let counted = sent.datagrams.zip(received.datagrams).filter(|(sent, _)| *sent > 0);
+            let (sent, arrived) = counted.or(sent.bytes.zip(Some(bytes))).unwrap_or_default();
+            let lost = (sent > 0).then(|| sent.saturating_sub(arrived) as f64 / sent as f64);
+            let datagrams = received.datagrams.unwrap_or(bytes / u64::from(datagram_bytes));
+            (Some(datagrams), lost)
         }
         _ => (None, None),
     };

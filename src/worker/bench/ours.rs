@@ -29,8 +29,9 @@ use crate::{
     },
     sys::{clock, link::LinkReader},
     worker::transfer::{
-        Binding, Caps, Carriers, Command, Shared,
+        ASK_EVERY_US, Binding, Caps, Carriers, Command, Shared,
         depot::Depot,
+        hosted::Hosted,
         key::TransferKey,
         payload::Payload,
         socket,
@@ -44,13 +45,14 @@ const QUEUE_LINES: usize = 64 * 1024;
 /// How long after its planned end an end may take to tell everything.
 const REST_US: u64 = 3_000_000;
 
+/// How often it is seen whether all has been told.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Counts of datagrams are told once a second, and after the last ones had time to arrive.
+const COUNTED_US: u64 = 1_400_000;
+
 /// Ethernet's, IPv4's and UDP's headers.
 const UDP_FRAME_BYTES: u16 = 14 + 28;
-
-/// What this build's engine does not have of a load, in words.
-fn lacks(spec: &EndSpec) -> Option<String> {
-    (spec.load.transport == Transport::Quic).then(|| "the QUIC engine".to_owned())
-}
 
 /// Carries one end out.
 ///
@@ -58,9 +60,6 @@ fn lacks(spec: &EndSpec) -> Option<String> {
 ///
 /// What the kernel refuses.
 pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
-    if let Some(lacking) = lacks(spec) {
-        return Ok(EndReport { unavailable: Some(lacking), ..EndReport::default() });
-    }
     let mut binding = Binding {
         addr: spec.addr,
         iface: spec.iface.clone(),
@@ -88,22 +87,28 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         out,
         lateness: Mutex::new(lateness),
         threads: Mutex::new(Vec::new()),
+        ask_every_us: spec.load.sample_us.unwrap_or(ASK_EVERY_US),
         offers: Mutex::default(),
         depot: Arc::new(Depot::new(&std::env::temp_dir())),
     });
     let carriers = Carriers::start(&shared, spec.threads, listener, udp)?;
-    carriers.tell(&Command::Prepare(Arc::new(stage(spec)?)));
+    let stage = Arc::new(stage(spec)?);
+    let mut hosted = Hosted::default();
+    hosted.start(&shared, &stage, RunTime(spec.start_us));
+    carriers.tell(&Command::Prepare(stage));
     carriers.tell(&Command::Start { stage: 1, at: RunTime(spec.start_us) });
     let mut heard = Heard::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let last_us = spec.end_us() + REST_US;
     while !heard.complete(spec) {
-        let left = Duration::from_micros(last_us.saturating_sub(clock::now_us()));
+        let left = Duration::from_micros(last_us.saturating_sub(clock::now_us())).min(LOOK);
         match runtime.block_on(async { tokio::time::timeout(left, lines.recv()).await }) {
             Ok(Some((_, body))) => heard.take(spec, body),
+            Err(_) if clock::now_us() < last_us => {}
             Ok(None) | Err(_) => break,
         }
     }
+    hosted.quit();
     carriers.quit();
     Ok(heard.report(spec, &shared))
 }
@@ -173,6 +178,7 @@ fn carriage(spec: &EndSpec) -> Carriage {
 struct Heard {
     slots: BTreeMap<FlowId, BTreeMap<u64, Option<u64>>>,
     sent: BTreeMap<FlowId, u64>,
+    datagrams: Option<u64>,
     ended_us: u64,
 }
 
@@ -183,6 +189,12 @@ impl Heard {
                 for (flow, counts) in samples.rx {
                     self.slots.entry(flow).or_default().extend((samples.s..).zip(counts));
                 }
+            }
+            Body::Datagrams { flows } => {
+                *self.datagrams.get_or_insert(0) += flows.values().map(|flow| flow.received).sum::<u64>();
+            }
+            Body::DatagramsSent { flows } => {
+                *self.datagrams.get_or_insert(0) += flows.values().map(|flow| flow.sent).sum::<u64>();
             }
             Body::Sent { flow, bytes } => {
                 self.sent.insert(flow, bytes);
@@ -195,6 +207,10 @@ impl Heard {
     fn complete(&self, spec: &EndSpec) -> bool {
         let flows = usize::from(spec.load.flows);
         let last = spec.end_us() / SLOT_US - 1;
+        let numbered = matches!(spec.load.transport, Transport::Udp { .. });
+        if numbered && clock::now_us() < spec.end_us() + COUNTED_US {
+            return false;
+        }
         match spec.role {
             Role::Source => self.sent.len() == flows,
             Role::Sink => {
@@ -209,6 +225,7 @@ impl Heard {
             return EndReport {
                 bytes: ended.then(|| self.sent.values().sum()),
                 for_s: spec.for_ms as f64 / 1000.0,
+                datagrams: self.datagrams,
                 ended_late_s: ended.then_some(self.ended_us as f64 / 1e6),
                 ..EndReport::default()
             };
@@ -226,6 +243,7 @@ impl Heard {
             // A slot that was not measured counts neither as bytes nor as time.
             for_s: measured.len() as f64 * SLOT_US as f64 / 1e6,
             slots,
+            datagrams: self.datagrams,
             lateness: (!histogram.is_empty()).then(|| Lateness {
                 p50_us: histogram.value_at_quantile(0.5),
                 p99_us: histogram.value_at_quantile(0.99),

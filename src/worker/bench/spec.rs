@@ -135,6 +135,8 @@ pub struct EndReport {
     pub for_s: f64,
     /// By slot of 100 ms from the start on; `None` was not measured. Empty of bare loops.
     pub slots: Vec<Option<u64>>,
+    /// Datagrams sent, or received for the first time. `None` of bare loops and of streams.
+    pub datagrams: Option<u64>,
     /// How late the slots were closed.
     pub lateness: Option<Lateness>,
     /// How long after its planned end a source was still there, seconds.

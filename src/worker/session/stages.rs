@@ -8,7 +8,7 @@ use super::{
     super::{
         reach,
         transfer::{
-            Command,
+            Command, able,
             key::TransferKey,
             payload::Payload,
             stage::{Flow, Round, Stage},
@@ -94,11 +94,15 @@ impl Serving {
                     })
                 })
                 .collect();
+            let flows = flows?;
+            if let Some(flow) = flows.first() {
+                able::check(&self.parts.shared.binding, &round.carriage, flow)?;
+            }
             rounds.push(Round {
                 offset_us: round.offset_us,
                 for_us: round.for_us,
                 carriage: round.carriage.clone(),
-                flows: flows?,
+                flows,
             });
         }
         let reaches = slice.kind == StageKind::Reach;

@@ -179,7 +179,7 @@ impl Carrier {
         self.take_turns(now_us);
         self.tick(now_us);
         self.close_rounds(now_us);
-        self.tell_each_second(now_us);
+        self.ask_and_tell(now_us);
     }
 
     /// What an end of a flow needs, borrowed from the carrier's own fields.

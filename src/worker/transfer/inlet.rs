@@ -14,8 +14,11 @@ use crate::model::{
 /// less has emptied it. Nothing is written to this room, and so it takes no memory.
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
-/// Read in one call at most: what was just copied is compared while it is in the cache.
-const READ_BYTES: usize = 256 * 1024;
+/// Read in one call at most: more than a stream has under way, so that one call empties it.
+const READ_BYTES: usize = 1024 * 1024;
+
+/// The same where it is compared: what was just copied is still in the cache then.
+const COMPARE_BYTES: usize = 256 * 1024;
 
 /// Room that a thread needs for what it receives.
 pub const SCRATCH_BYTES: usize = if DISCARD_BYTES > READ_BYTES { DISCARD_BYTES } else { READ_BYTES };
@@ -109,7 +112,7 @@ impl Inlet {
         let block = self.lot.block(self.position);
         let compares = sampled(block);
         let same = (block..).take_while(|next| sampled(*next) == compares);
-        let most = if compares { READ_BYTES } else { DISCARD_BYTES };
+        let most = if compares { COMPARE_BYTES } else { DISCARD_BYTES };
         let blocks = same.take(most / self.lot.block_bytes() + 1).count() as u64;
         let length = (((block + blocks) * self.lot.block_bytes() as u64 - self.position) as usize).min(most);
         if !compares {

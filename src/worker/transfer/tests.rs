@@ -120,6 +120,7 @@ impl End {
             lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
             threads: Mutex::new(Vec::new()),
             depot: Arc::new(depot::Depot::new(spool)),
+            ask_every_us: ASK_EVERY_US,
             offers: Mutex::default(),
         });
         let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());

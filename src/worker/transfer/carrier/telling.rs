@@ -1,4 +1,5 @@
-//! What a carrier tells the record: slots as they close, the rest once a second.
+//! What a carrier tells the record: slots as they close, the rest once a second, or as often
+//! as the worker's owner asks.
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
@@ -7,9 +8,6 @@ use crate::model::{
     plan::layout::FlowId,
     record::line::{Body, Samples, TcpSeen},
 };
-
-/// How often connections are asked for their state, and what was compared is told.
-const TELL_EVERY_US: u64 = 1_000_000;
 
 impl Carrier {
     pub(super) fn cut_slots(&mut self) {
@@ -48,8 +46,9 @@ impl Carrier {
         }
     }
 
-    pub(super) fn tell_each_second(&mut self, now_us: u64) {
-        if now_us < self.told_us + TELL_EVERY_US {
+    /// Asks connections for their state, and tells that and what was compared and numbered.
+    pub(super) fn ask_and_tell(&mut self, now_us: u64) {
+        if now_us < self.told_us + self.shared.ask_every_us {
             return;
         }
         self.told_us = now_us;

@@ -205,7 +205,7 @@ async fn carry(hosted: HostedFlow, mut stream: SendStream, place: u16, pace: Pac
         if !hosted.may_send() {
             return;
         }
-        let mut pieces = pieces(&hosted.payload, &payload, lot, position, most);
+        let mut pieces = pieces(&payload, lot, position, most);
         let mut rest = &mut pieces[..];
         while !rest.is_empty() {
             // Where it fails the connection is over; whoever awaits its end tells why.
@@ -219,10 +219,10 @@ async fn carry(hosted: HostedFlow, mut stream: SendStream, place: u16, pace: Pac
 }
 
 /// What a stream carries from `position` on, at most `most` bytes, without copying.
-fn pieces(payload: &Payload, whole: &Bytes, lot: Lot, position: u64, most: usize) -> Vec<Bytes> {
+fn pieces(whole: &Bytes, lot: Lot, position: u64, most: usize) -> Vec<Bytes> {
     let (mut pieces, mut bytes) = (Vec::with_capacity(PIECES_MAX), 0);
     while pieces.len() < PIECES_MAX && bytes < most {
-        let (start, length) = payload.in_file(lot, position + bytes as u64);
+        let (start, length) = Payload::in_file(lot, position + bytes as u64);
         let length = length.min(most - bytes);
         pieces.push(whole.slice(start as usize..start as usize + length));
         bytes += length;
