@@ -7,7 +7,7 @@ use std::{
 
 use crate::model::{
     fleet::{host::HostId, units::BitRate},
-    plan::layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage},
+    plan::layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage, StageKind},
     run::message::{FlowSlice, Peer, Role, RoundSlice, SecretHex, StageSlice},
 };
 
@@ -24,7 +24,7 @@ pub(super) fn cut(
     key: impl Fn(&str) -> SecretHex,
 ) -> StageSlice {
     let own = |flow: &&PlannedFlow| flow.from == host || flow.to == host;
-    let meets: BTreeSet<HostId> = stage
+    let flows: BTreeSet<HostId> = stage
         .rounds
         .iter()
         .flat_map(|round| &round.flows)
@@ -32,6 +32,9 @@ pub(super) fn cut(
         .flat_map(|flow| [flow.from, flow.to])
         .filter(|met| *met != host)
         .collect();
+    // Reach carries no flow: there a host meets all others.
+    let all = || addrs.keys().copied().filter(|met| *met != host).collect();
+    let meets = if stage.kind == StageKind::Reach { all() } else { flows };
     let peers = meets.into_iter().filter_map(|host| Some(Peer { host, addr: *addrs.get(&host)? })).collect();
     let round = |round: &PlannedRound| {
         let flows: Vec<FlowSlice> =
@@ -74,7 +77,6 @@ mod tests {
     use crate::model::plan::{
         carriage::Carriage,
         dose::{Dose, Pattern, Rate, Ways},
-        layout::StageKind,
     };
 
     fn round(offset_us: u64, flows: &[(FlowId, u16, u16)]) -> PlannedRound {
@@ -145,6 +147,15 @@ mod tests {
             let (flow, key) = key.split_once(':').expect("as written");
             assert_eq!(key, format!("flow/{flow}"));
         }
+    }
+
+    #[test]
+    fn in_reach_a_host_meets_all_others() {
+        let reach = PlannedStage { kind: StageKind::Reach, rounds: vec![], ..stage() };
+        let addrs = (0..4).map(|id| (HostId(id), SocketAddr::from(([10, 0, 0, 1], 7000 + id)))).collect();
+        let slice = cut(&reach, HostId(2), &addrs, &BTreeMap::new(), |label| SecretHex(label.to_owned()));
+        let met: Vec<u16> = slice.peers.iter().map(|peer| peer.host.0).collect();
+        assert_eq!(met, [0, 1, 3]);
     }
 
     #[test]
