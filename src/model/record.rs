@@ -1,6 +1,7 @@
 //! What was seen: the lines of a record, and the record read back as a whole.
 
 pub mod book;
+pub mod carried;
 pub mod facts;
 pub mod file;
 pub mod kernel_log;
