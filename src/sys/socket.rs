@@ -179,7 +179,8 @@ mod tests {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
         assert!(path_mtu(&socket, true).is_err(), "it leads nowhere yet");
         socket.connect("127.0.0.1:9").expect("connected");
-        assert_eq!(path_mtu(&socket, true).expect("known"), 65_536);
+        // The device says 65,536; the kernel counts no IPv4 packet longer than its length field.
+        assert!((65_535..=65_536).contains(&path_mtu(&socket, true).expect("known")));
     }
 
     #[test]

@@ -59,7 +59,6 @@ fn what_cannot_be_meant_is_a_usage_error() {
         "nicburn lab fault",
         "nicburn lab exec h1",
         "nicburn schema record",
-        "nicburn pair a b",
     ];
     for line in wrong {
         let error = Cli::try_parse_from(line.split_whitespace()).expect_err(line);
