@@ -47,6 +47,7 @@ pub mod slots;
 pub mod socket;
 pub mod source;
 pub mod stage;
+pub mod told;
 
 use stage::Stage;
 

@@ -23,12 +23,13 @@ use super::{
     poller::Token,
     socket,
     stage::Flow,
+    told::Told,
 };
 use crate::{
     model::{
         fleet::units::RunTime,
         plan::carriage::Carriage,
-        record::line::{Body, StreamEvent, StreamSeen, TcpFlow},
+        record::line::{StreamEvent, TcpFlow},
         run::message::Role,
     },
     sys::socket::{TcpInfo, tcp_info},
@@ -51,9 +52,6 @@ const GREETING_US: u64 = 2_000_000;
 
 /// Probes go out this often (the contract's figure).
 pub const PROBE_US: u64 = 200_000;
-
-/// The same event of a stream is told at most this often.
-const TELL_AGAIN_US: u64 = 1_000_000;
 
 /// Handed to the kernel in one call at most, where the streams of a thread are few.
 const TURN_BYTES: usize = 1024 * 1024;
@@ -82,7 +80,7 @@ struct Stream {
     state: State,
     nonce: [u8; 16],
     heard: Vec<u8>,
-    told: Option<(StreamEvent, u64)>,
+    told: Told,
 }
 
 /// The streams of a flow that one thread sends.
@@ -119,7 +117,7 @@ impl Source {
                 state: State::Waiting,
                 nonce: nonce(),
                 heard: Vec::new(),
-                told: None,
+                told: Told::default(),
             })
             .collect();
         let own = rate_bps.map(|rate| rate * streams.len() as u64 / u64::from(carriage.streams));
@@ -206,17 +204,9 @@ impl Source {
         self.tell(index, event, around);
     }
 
-    /// Tells an event of a stream, unless the same one was told a moment ago.
     fn tell(&mut self, index: usize, what: StreamEvent, around: &Around<'_>) {
         let stream = &mut self.streams[index];
-        let again = stream
-            .told
-            .is_some_and(|(told, at_us)| told == what && around.now_us.saturating_sub(at_us) < TELL_AGAIN_US);
-        if !again {
-            stream.told = Some((what, around.now_us));
-            let (flow, at) = (self.flow.id, around.shared.run_now());
-            around.shared.tell(Body::Stream(StreamSeen { flow, stream: stream.place, what, at }));
-        }
+        stream.told.tell(what, self.flow.id, stream.place, around);
     }
 
     /// Gives up what has taken too long, and probes while nothing flows.
@@ -253,8 +243,7 @@ impl Source {
     /// One stream of a flow that flows connects again, at the pace of probes.
     fn connect_one(&mut self, around: &mut Around<'_>) {
         let rested = |stream: &Stream| {
-            matches!(stream.state, State::Waiting)
-                && stream.told.is_none_or(|(_, at_us)| around.now_us >= at_us + PROBE_US)
+            matches!(stream.state, State::Waiting) && stream.told.is_quiet_for(PROBE_US, around.now_us)
         };
         if let Some(index) = self.streams.iter().position(rested) {
             self.connect(index, around);

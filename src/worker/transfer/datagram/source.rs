@@ -10,7 +10,7 @@ use crate::{
     model::{
         fleet::units::RunTime,
         plan::carriage::Carriage,
-        record::line::{Body, DatagramsSent, StreamEvent, StreamSeen},
+        record::line::{DatagramsSent, StreamEvent},
         run::message::Role,
     },
     sys::datagram as sys,
@@ -22,6 +22,7 @@ use crate::{
         socket,
         source::{CONSENT_US, PROBE_US},
         stage::Flow,
+        told::Told,
     },
 };
 
@@ -43,9 +44,6 @@ const RELEASE_US: u64 = 20_000;
 /// Room for what waits in the own kernel.
 const SEND_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// The same event of a stream is told at most this often.
-const TELL_AGAIN_US: u64 = 1_000_000;
-
 #[derive(Debug)]
 struct Stream {
     place: u16,
@@ -61,7 +59,7 @@ struct Stream {
     sent_at_us: u64,
     queued: bool,
     counts: DatagramsSent,
-    told: Option<(StreamEvent, u64)>,
+    told: Told,
 }
 
 /// The datagrams of a flow that one thread sends.
@@ -318,17 +316,9 @@ impl Source {
         }
     }
 
-    /// Tells an event of a stream, unless the same one was told a moment ago.
     fn tell(&mut self, index: usize, what: StreamEvent, around: &Around<'_>) {
         let stream = &mut self.streams[index];
-        let again = stream
-            .told
-            .is_some_and(|(told, at_us)| told == what && around.now_us.saturating_sub(at_us) < TELL_AGAIN_US);
-        if !again {
-            stream.told = Some((what, around.now_us));
-            let (flow, at) = (self.flow.id, around.shared.run_now());
-            around.shared.tell(Body::Stream(StreamSeen { flow, stream: stream.place, what, at }));
-        }
+        stream.told.tell(what, self.flow.id, stream.place, around);
     }
 
     /// When this flow next wants the carrier's attention, own clock, microseconds.
@@ -373,7 +363,7 @@ impl Stream {
             sent_at_us: now_us,
             queued: false,
             counts: DatagramsSent::default(),
-            told: None,
+            told: Told::default(),
         }
     }
 
