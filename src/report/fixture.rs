@@ -82,6 +82,7 @@ fn passing(host: &str) -> HostSummary {
             bytes_tx: Some(750_000_000),
             bytes_rx: Some(748_000_000),
             verified_bytes: None,
+            verify_cpu_s: None,
             planned_share: Some(0.998),
         },
         goodput: Goodput {

@@ -146,12 +146,13 @@ fn points(out: &mut String, points: impl IntoIterator<Item = Point>) {
 fn tested(host: &HostSummary) -> String {
     let tested = &host.tested;
     format!(
-        "at most {} sent and {} received for a second; {} sent, {} received, {} of them compared; {} of the plan measured",
+        "at most {} sent and {} received for a second; {} sent, {} received, {} of them compared{}; {} of the plan measured",
         figures::rate(tested.rate_tx_max_bps),
         figures::rate(tested.rate_rx_max_bps),
         figures::bytes(tested.bytes_tx),
         figures::bytes(tested.bytes_rx),
         figures::bytes(tested.verified_bytes),
+        tested.verify_cpu_s.map_or_else(String::new, |cost| format!(" (at {cost:.2} s of a core)")),
         figures::share(tested.planned_share),
     )
 }

@@ -58,6 +58,9 @@ pub fn text(summary: &Summary, style: &Style) -> String {
         push(&mut out, &style.ansi("1;35", words::SIMULATED));
     }
     push(&mut out, &wrap(&words::run_line(summary), WIDTH).join("\n"));
+    if let Some(compared) = words::compared(summary) {
+        push(&mut out, &compared);
+    }
     push(&mut out, "");
     out.push_str(&table::table(summary, style));
     for host in words::in_order(summary).into_iter().filter(|host| words::needs_detail(host)) {

@@ -118,6 +118,16 @@ fn some_names(hosts: &[&HostSummary]) -> String {
     names.join(", ")
 }
 
+/// What was compared of the payload and at which cost, where anything was.
+pub fn compared(summary: &Summary) -> Option<String> {
+    let costs = summary.hosts.iter().filter_map(|host| host.tested.verify_cpu_s);
+    let cost_s = costs.reduce(|a, b| a + b)?;
+    // Each byte stands with both of its ends.
+    let bytes: u64 = summary.hosts.iter().filter_map(|host| host.tested.verified_bytes).sum::<u64>() / 2;
+    let bytes = figures::bytes(Some(bytes));
+    Some(format!("{bytes} of payload were compared with what was sent, for {cost_s:.2} s of a core"))
+}
+
 /// The run in one line: name, scenario, seed, when, how long.
 pub fn run_line(summary: &Summary) -> String {
     let run = &summary.run;

@@ -101,8 +101,16 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
         bytes_tx: bytes(Way::Tx),
         bytes_rx: bytes(Way::Rx),
         verified_bytes: Some(verified_bytes(seen, host)),
+        verify_cpu_s: verify_cpu_s(seen, host),
         planned_share: planned_share(seen, host, excused),
     }
+}
+
+/// What comparing cost a host, of what it received; null where it compared nothing.
+fn verify_cpu_s(seen: &Seen, host: HostId) -> Option<f64> {
+    let own =
+        seen.verified.iter().filter(|(flow, _)| seen.flows.get(*flow).is_some_and(|flow| flow.to == host));
+    own.map(|(_, all)| all.compare_ns as f64 / 1e9).reduce(|a, b| a + b)
 }
 
 /// Whether a host took part in a round whose frames were as large as its interface carries.

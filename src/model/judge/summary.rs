@@ -147,6 +147,8 @@ pub struct Tested {
     pub bytes_rx: Option<u64>,
     /// Bytes that the receiver read and compared.
     pub verified_bytes: Option<u64>,
+    /// What comparing what it received cost this host, seconds of a core.
+    pub verify_cpu_s: Option<f64>,
     /// The share of this host's planned slots, both directions, that were measured.
     pub planned_share: Option<f64>,
 }
