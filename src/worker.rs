@@ -26,6 +26,7 @@ use crate::{
 };
 
 pub mod bench;
+mod ceiling;
 mod facts;
 pub mod host;
 mod kernel_log;
@@ -92,6 +93,9 @@ pub struct WorkerArgs {
     /// Ask connections for their state this often, from 10ms on; each look costs under 1 us a stream
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = ask_every)]
     pub ask_every: Duration,
+    /// Do not measure over loopback what this host's CPU carries, a second once a boot
+    #[arg(long)]
+    pub no_ceiling: bool,
     /// Keep undelivered lines in this folder
     #[arg(long, value_name = "DIR")]
     pub spool: Option<PathBuf>,
@@ -185,6 +189,8 @@ struct Parts {
     carriers: Carriers,
     data_addr: SocketAddr,
     spool_dir: PathBuf,
+    /// What the host's CPU carries over loopback, bits per second, or why that is not known.
+    ceiling_bps: Option<Result<u64, String>>,
 }
 
 /// Lines from the carriers, on their way to the record.
@@ -234,10 +240,14 @@ impl Parts {
         });
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.threads.map_or(cores.min(THREADS_MAX), usize::from);
+        // Before its own carriers, which would take part of the cores.
+        let ceiling_bps = (!args.no_ceiling)
+            .then(|| ceiling::ceiling_bps(&spool_dir, threads).map_err(|error| error.to_string()));
         let carriers = Carriers::start(&shared, threads, listener, udp)
             .map_err(|error| failed("cannot start the carrying threads", &error))?;
+        let labels = args.label;
         let parts =
-            Self { join, name, labels: args.label, card, limits, shared, carriers, data_addr, spool_dir };
+            Self { join, name, labels, card, limits, shared, carriers, data_addr, spool_dir, ceiling_bps };
         Ok((parts, lines))
     }
 

@@ -250,6 +250,7 @@ impl Serving {
                 self.host = Some(host);
                 self.outbox.welcome(instance, epoch, acked_seq);
                 self.telling.welcomed();
+                self.tell_ceiling()?;
             }
             FromCoordinator::Refused { why } => {
                 return Err(Ending::Refused(format!("the coordinator refused: {why}")));

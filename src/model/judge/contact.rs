@@ -7,7 +7,7 @@
 use super::{
     cause::{self, link, process},
     files, measured,
-    seen::Seen,
+    seen::{Seen, WAYS},
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
@@ -21,6 +21,10 @@ const STARVED_SHARE: f32 = 0.2;
 
 /// Share of a core from which on a carrying thread is the limit itself.
 const CPU_BOUND_SHARE: f32 = 0.97;
+
+/// Share of what its CPU carries over loopback from which on a host was near its own limit:
+/// to a card it sends and receives at once, where loopback copies twice.
+const AT_CEILING_SHARE: f64 = 0.8;
 
 /// Seconds of starvation that make a finding: a single one is any cron job's.
 const STARVED_S_MIN: usize = 3;
@@ -64,7 +68,7 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     if has.is_empty() {
         found.extend(silent_control(seen, host));
     }
-    found.extend(host_limited(seen, host));
+    found.extend(host_limited(seen, host).or_else(|| at_ceiling(seen, host)));
     found.extend(files::findings(seen, host));
     found
 }
@@ -135,6 +139,24 @@ pub fn starved(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
     };
     let states = seen.states.get(&host).filter(|_| !seen.shares_kernel(host));
     states.into_iter().flatten().filter(|(_, state)| short(state)).collect()
+}
+
+/// A host that carried nearly as much as its CPU carries at all: its card was not the limit.
+fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
+    let ceiling = *seen.ceilings.get(&host).filter(|_| !seen.shares_kernel(host))? as f64;
+    let best = WAYS.into_iter().filter_map(|way| measured::best_second(seen, host, way)).reduce(f64::max)?;
+    (best >= AT_CEILING_SHARE * ceiling).then(|| {
+        let text = format!(
+            "{} carried {} of the {} that its own CPU carries over loopback: what it reached may be its CPU's limit and not its card's; give the worker more cores (--threads) or take less work from them",
+            seen.name(host),
+            cause::rate_text(Some(best)),
+            cause::rate_text(Some(ceiling)),
+        );
+        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Info, &[], text);
+        finding.numbers.insert("ceiling_bps".to_owned(), Some(ceiling));
+        finding.numbers.insert("reached_bps".to_owned(), Some(best.round()));
+        finding
+    })
 }
 
 /// A host whose own worker was short of CPU; silent where hosts share a kernel, as in a lab.

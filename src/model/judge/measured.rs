@@ -90,8 +90,8 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     let mtu = seen.hosts.get(host.index()).and_then(|host| host.nic.mtu);
     let sent = bytes(Way::Tx).is_some_and(|bytes: u64| bytes > 0);
     Tested {
-        rate_tx_max_bps: best_bps(seen, host, Way::Tx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
-        rate_rx_max_bps: best_bps(seen, host, Way::Rx, SLOTS_PER_S as usize).map(|bps| bps.round() as u64),
+        rate_tx_max_bps: best_second(seen, host, Way::Tx).map(|bps| bps.round() as u64),
+        rate_rx_max_bps: best_second(seen, host, Way::Rx).map(|bps| bps.round() as u64),
         packet_rate_max_pps: packet_rate_max(seen, host),
         frame_size_max_bytes: mtu
             .filter(|_| sent && sent_full_frames(seen, host))
@@ -132,6 +132,11 @@ fn loaded(seen: &Seen, host: HostId) -> impl Iterator<Item = &RoundSeen> {
 fn verified_bytes(seen: &Seen, host: HostId) -> u64 {
     let own = |flow: &FlowId| seen.flows.get(flow).is_some_and(|flow| flow.from == host || flow.to == host);
     seen.verified.iter().filter(|(flow, _)| own(flow)).map(|(_, all)| all.bytes).sum()
+}
+
+/// The highest goodput held for a second, bits per second.
+pub fn best_second(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
+    best_bps(seen, host, way, SLOTS_PER_S as usize)
 }
 
 /// The best mean over so many measured slots in a row, within a round.

@@ -53,6 +53,8 @@ pub struct Seen {
     pub asked: Vec<(RunTime, FlowId, u32, u32)>,
     /// Keyed probes: when, flow, arrived, as the sink counted.
     pub heard: Vec<(RunTime, FlowId, u32)>,
+    /// What each host's own CPU carries over loopback, bits per second.
+    pub ceilings: BTreeMap<HostId, u64>,
     /// Verified payload that differed, as its receivers told.
     pub corrupt: Vec<CorruptSeen>,
     /// What receivers compared, by flow.
@@ -134,6 +136,9 @@ impl Seen {
                 for (peer, seen) in &reach.peers {
                     self.reach.insert((host, *peer), seen.clone());
                 }
+            }
+            (Body::Ceiling { tcp_bps }, Some(host)) => {
+                self.ceilings.insert(host, *tcp_bps);
             }
             (Body::Corrupt(corrupt), Some(host)) if self.receives(host, corrupt.flow) => {
                 self.corrupt.push(corrupt.clone());

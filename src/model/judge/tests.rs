@@ -276,3 +276,15 @@ fn one_changed_byte_between_two_hosts_fails_the_fleet_and_accuses_neither() {
     assert_eq!(summary.verdict, FleetVerdict::Unhealthy);
     assert!(summary.hosts.iter().all(|host| host.verdict != Verdict::Fail));
 }
+
+#[test]
+fn a_host_near_its_cpu_s_own_ceiling_is_told_and_passes() {
+    let capacity = CAPACITY_BPS as u64;
+    let summary =
+        judge(&Story::storm(8, 50).ceiling(2, capacity * 11 / 10).ceiling(4, capacity * 100).record());
+    assert_eq!(summary.verdict, FleetVerdict::Healthy);
+    let kinds =
+        |host: usize| summary.hosts[host].findings.iter().map(|f| (f.kind, f.severity)).collect::<Vec<_>>();
+    assert_eq!(kinds(2), [(FindingKind::HostLimited, Severity::Info)]);
+    assert_eq!(kinds(4), []);
+}

@@ -140,6 +140,11 @@ pub enum Body {
     Counters(Box<CountersMoved>),
     /// A line of the kernel's log that concerns the card or the host's health.
     Kernel(KernelLine),
+    /// What the host's own carriers carry over its loopback, told once.
+    Ceiling {
+        /// Bits per second.
+        tcp_bps: u64,
+    },
     /// A source of facts that this worker cannot read, told once: what, and why.
     Unread {
         /// For example `kernel log`.

@@ -119,6 +119,16 @@ impl Telling {
 }
 
 impl Serving {
+    /// Tells once what this host's CPU carries.
+    pub(super) fn tell_ceiling(&mut self) -> Result<(), Ending> {
+        let body = match self.parts.ceiling_bps.take() {
+            Some(Ok(tcp_bps)) => Body::Ceiling { tcp_bps },
+            Some(Err(why)) => Body::Unread { what: "ceiling of the CPU".to_owned(), why },
+            None => return Ok(()),
+        };
+        self.keep(self.parts.shared.run_now(), body)
+    }
+
     /// Asks for what is due, and tells what is not to be had.
     pub(super) fn tell_facts(&mut self) -> Result<(), Ending> {
         if !self.outbox.is_welcome() {

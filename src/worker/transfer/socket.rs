@@ -169,7 +169,12 @@ pub fn fit_send_buffer(socket: &Socket, rtt_us: u32, layout: BufferLayout) -> io
         return socket.set_tcp_notsent_lowat(u32::MAX);
     }
     let bytes = (rtt_us as usize * UNDER_WAY_BYTES_PER_US).max(SEND_BUFFER_BYTES);
-    if bytes > SEND_BUFFER_MAX_BYTES { Ok(()) } else { socket.set_send_buffer_size(bytes) }
+    if bytes > SEND_BUFFER_MAX_BYTES {
+        return Ok(());
+    }
+    // Bounded as a whole, the buffer needs no second bound within.
+    socket.set_tcp_notsent_lowat(u32::MAX)?;
+    socket.set_send_buffer_size(bytes)
 }
 
 /// An accepted stream, made ready.

@@ -168,6 +168,12 @@ impl Story {
         self
     }
 
+    /// A worker told what its host's CPU carries.
+    pub fn ceiling(mut self, host: usize, tcp_bps: u64) -> Self {
+        self.extra.push((host, 0, Body::Ceiling { tcp_bps }));
+        self
+    }
+
     /// The receiver of a flow found one byte of it changed.
     pub fn corrupt(mut self, from: usize, to: usize, slot: u64) -> Self {
         for flow in self.flows(|flow| (flow.from, flow.to) == (host_id(from), host_id(to))) {
