@@ -7,14 +7,9 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicU64},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
-
-use hdrhistogram::Histogram;
 
 use crate::{
     model::fleet::{
@@ -47,9 +42,6 @@ const THREADS_MAX: usize = 4;
 
 /// Lines that may wait for the control plane: a minute of a busy worker's.
 const QUEUE_LINES: usize = 16 * 1024;
-
-/// Lateness is counted up to a minute, to two digits.
-const LATENESS_MAX_US: u64 = 60_000_000;
 
 /// Command line of a worker.
 #[derive(Clone, Debug, clap::Args)]
@@ -221,23 +213,9 @@ impl Parts {
         binding.port = data_addr.port();
         let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
         let spool_dir = args.spool.unwrap_or_else(default_spool);
-        let lateness = Histogram::new_with_bounds(1, LATENESS_MAX_US, 2)
-            .map_err(|error| failed("cannot make a histogram", &error))?;
-        let shared = Arc::new(Shared {
-            offset_us: AtomicI64::new(0),
-            synced: AtomicBool::new(false),
-            lease_until_us: AtomicU64::new(0),
-            sent_bytes: AtomicU64::new(0),
-            first_sent_us: AtomicU64::new(0),
-            caps: limits.caps.clone(),
-            binding,
-            out,
-            lateness: Mutex::new(lateness),
-            threads: Mutex::new(Vec::new()),
-            depot: Arc::new(transfer::depot::Depot::new(&spool_dir)),
-            ask_every_us: args.ask_every.as_micros() as u64,
-            offers: Mutex::default(),
-        });
+        let mut shared = Shared::new(binding, limits.caps.clone(), &spool_dir, out);
+        shared.ask_every_us = args.ask_every.as_micros() as u64;
+        let shared = Arc::new(shared);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = args.threads.map_or(cores.min(THREADS_MAX), usize::from);
         // Before its own carriers, which would take part of the cores.
@@ -302,11 +280,7 @@ fn listen(
     // An ephemeral TCP port may be taken for UDP: a few tries find one that is free for both.
     let tries = if ports.is_some() { 1 } else { 16 };
     for port in (first..=last).cycle().take(usize::from(last - first + 1) * tries) {
-        let both = transfer::socket::listen(binding, port).and_then(|listener| {
-            let port = listener.local_addr()?.as_socket().map_or(port, |addr| addr.port());
-            Ok((listener, transfer::socket::datagrams(binding, port)?, port))
-        });
-        match both {
+        match transfer::socket::listen_both(binding, port) {
             Ok((listener, udp, port)) => return Ok((listener, udp, SocketAddr::new(binding.addr, port))),
             Err(error) => last_error = Some(error),
         }

@@ -4,27 +4,22 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    net::{IpAddr, Ipv4Addr},
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, AtomicU64},
-    },
+    net::Ipv4Addr,
+    path::Path,
+    sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use super::{
     facts,
     transfer::{
-        ASK_EVERY_US, Binding, Caps, Carriers, Command, Shared,
-        depot::Depot,
+        Binding, Command,
+        alone::Alone,
         key::TransferKey,
         payload::Payload,
-        socket,
         stage::{Flow, Meter, Round, Stage},
     },
 };
@@ -46,9 +41,6 @@ const MEASURED: Duration = Duration::from_millis(750);
 
 /// A connection over loopback takes no longer, also on a machine that is busy.
 const BEGIN_MAX: Duration = Duration::from_secs(2);
-
-/// Lines of a flow that nobody reads.
-const QUEUE_LINES: usize = 1024;
 
 /// What was measured in this boot, by this build.
 #[derive(Debug, Deserialize, Serialize)]
@@ -85,13 +77,14 @@ pub fn ceiling_bps(folder: &Path, threads: usize) -> io::Result<u64> {
 
 /// One flow of two streams from one set of carriers to another.
 fn measure(threads: usize) -> io::Result<u64> {
-    let (source, sink) = (End::new(threads)?, End::new(threads)?);
+    let alone = || Alone::start(Binding::loopback()?, 0, threads, |_| {});
+    let (source, sink) = (alone()?, alone()?);
     let key = TransferKey::new(&SecretHex("c0".repeat(32))).ok_or_else(|| io::Error::other("no key"))?;
     let payload = Arc::new(Payload::new(&key)?);
     let meter = Arc::new(Meter::default());
     let start = RunTime(clock::now_us());
-    for (end, role, peer) in [(&sink, Role::Sink, source.port), (&source, Role::Source, sink.port)] {
-        let peer = (Ipv4Addr::LOCALHOST, peer).into();
+    for (end, role, peer) in [(&sink, Role::Sink, &source), (&source, Role::Source, &sink)] {
+        let peer = (Ipv4Addr::LOCALHOST, peer.shared.binding.port).into();
         let (key, meter) = (key.clone(), Arc::clone(&meter));
         let flow = Flow { id: 1, role, peer, rate_bps: None, key: key.clone(), meter };
         let for_us = (BEGIN_MAX + WARM_UP + MEASURED).as_micros() as u64;
@@ -115,46 +108,6 @@ fn measure(threads: usize) -> io::Result<u64> {
         return Err(io::Error::other("nothing passed over loopback; is it up? (ip link set lo up)"));
     }
     Ok((bytes as f64 * 8.0 / elapsed.as_secs_f64()) as u64)
-}
-
-/// One set of carriers on loopback.
-struct End {
-    carriers: Carriers,
-    port: u16,
-    /// Its other end is where lines would be read.
-    _lines: tokio::sync::mpsc::Receiver<(RunTime, crate::model::record::line::Body)>,
-}
-
-impl End {
-    fn new(threads: usize) -> io::Result<Self> {
-        let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let congestion_control = socket::congestion_control(addr)?;
-        let iface = "lo".to_owned();
-        let mut binding = Binding { addr, iface, mtu: 1500, port: 0, data_ports: None, congestion_control };
-        let listener = socket::listen(&binding, 0)?;
-        let port = listener.local_addr()?.as_socket().map_or(0, |addr| addr.port());
-        let udp = socket::datagrams(&binding, port)?;
-        binding.port = port;
-        let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
-        let lateness = Histogram::new_with_bounds(1, 1_000_000, 2).map_err(io::Error::other)?;
-        let shared = Arc::new(Shared {
-            offset_us: AtomicI64::new(0),
-            synced: AtomicBool::new(true),
-            lease_until_us: AtomicU64::new(u64::MAX),
-            sent_bytes: AtomicU64::new(0),
-            first_sent_us: AtomicU64::new(0),
-            caps: Caps { rate_bps: None, bytes: u64::MAX, duration_us: u64::MAX },
-            binding,
-            ask_every_us: ASK_EVERY_US,
-            out,
-            lateness: Mutex::new(lateness),
-            threads: Mutex::new(Vec::new()),
-            depot: Arc::new(Depot::new(&PathBuf::new())),
-            offers: Mutex::default(),
-        });
-        let carriers = Carriers::start(&shared, threads, listener, udp)?;
-        Ok(Self { carriers, port, _lines: lines })
-    }
 }
 
 #[cfg(test)]

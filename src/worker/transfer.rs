@@ -9,6 +9,7 @@ use std::{
     collections::BTreeMap,
     io,
     net::IpAddr,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -23,6 +24,7 @@ use crate::{
 };
 
 pub mod able;
+pub mod alone;
 pub mod around;
 pub mod bucket;
 pub mod carrier;
@@ -113,7 +115,35 @@ pub struct Shared {
     pub offers: Mutex<BTreeMap<FlowId, String>>,
 }
 
+/// Lateness is counted up to a minute, to three digits.
+const LATENESS_MAX_US: u64 = 60_000_000;
+
 impl Shared {
+    /// Of a worker that is not in yet: the run's time is not known, and nothing may be sent.
+    pub fn new(
+        binding: Binding,
+        caps: Caps,
+        spool: &Path,
+        out: tokio::sync::mpsc::Sender<(RunTime, Body)>,
+    ) -> Self {
+        let lateness = Histogram::new_with_bounds(1, LATENESS_MAX_US, 3).expect("sound bounds");
+        Self {
+            offset_us: AtomicI64::new(0),
+            synced: AtomicBool::new(false),
+            lease_until_us: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
+            first_sent_us: AtomicU64::new(0),
+            caps,
+            binding,
+            ask_every_us: ASK_EVERY_US,
+            out,
+            lateness: Mutex::new(lateness),
+            threads: Mutex::default(),
+            depot: Arc::new(depot::Depot::new(spool)),
+            offers: Mutex::default(),
+        }
+    }
+
     /// The run's time now, as far as this worker knows.
     pub fn run_now(&self) -> RunTime {
         self.run_at(clock::now_us())

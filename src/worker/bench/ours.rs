@@ -3,14 +3,10 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use hdrhistogram::Histogram;
 use socket2::{Domain, Type};
 
 use super::spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport};
@@ -29,18 +25,14 @@ use crate::{
     },
     sys::{clock, link::LinkReader},
     worker::transfer::{
-        ASK_EVERY_US, Binding, Caps, Carriers, Command, Shared,
-        depot::Depot,
+        ASK_EVERY_US, Binding, Command, Shared,
+        alone::Alone,
         hosted::Hosted,
         key::TransferKey,
         payload::Payload,
-        socket,
         stage::{Flow, Round, Stage},
     },
 };
-
-/// Lines that may wait: those of the longest case with all its streams' events.
-const QUEUE_LINES: usize = 64 * 1024;
 
 /// How long after its planned end an end may take to tell everything.
 const REST_US: u64 = 3_000_000;
@@ -60,7 +52,7 @@ const UDP_FRAME_BYTES: u16 = 14 + 28;
 ///
 /// What the kernel refuses.
 pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
-    let mut binding = Binding {
+    let binding = Binding {
         addr: spec.addr,
         iface: spec.iface.clone(),
         mtu: mtu_of(&spec.iface)?,
@@ -69,29 +61,10 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         congestion_control: spec.congestion_control.clone(),
     };
     let port = if spec.role == Role::Sink { spec.sink.port() } else { 0 };
-    let listener = socket::listen(&binding, port)?;
-    let port = listener.local_addr()?.as_socket().map_or(port, |addr| addr.port());
-    let udp = socket::datagrams(&binding, port)?;
-    binding.port = port;
-    let (out, mut lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
-    let lateness = Histogram::new_with_bounds(1, 60_000_000, 3).map_err(io::Error::other)?;
-    let shared = Arc::new(Shared {
-        // The run's clock is the machine's: both ends are here.
-        offset_us: AtomicI64::new(0),
-        synced: AtomicBool::new(true),
-        lease_until_us: AtomicU64::new(u64::MAX),
-        sent_bytes: AtomicU64::new(0),
-        first_sent_us: AtomicU64::new(0),
-        caps: Caps { rate_bps: None, bytes: u64::MAX, duration_us: u64::MAX },
-        binding,
-        out,
-        lateness: Mutex::new(lateness),
-        threads: Mutex::new(Vec::new()),
-        ask_every_us: spec.load.sample_us.unwrap_or(ASK_EVERY_US),
-        offers: Mutex::default(),
-        depot: Arc::new(Depot::new(&std::env::temp_dir())),
-    });
-    let carriers = Carriers::start(&shared, spec.threads, listener, udp)?;
+    // The run's clock is the machine's: both ends are here.
+    let Alone { shared, carriers, mut lines } = Alone::start(binding, port, spec.threads, |shared| {
+        shared.ask_every_us = spec.load.sample_us.unwrap_or(ASK_EVERY_US);
+    })?;
     let stage = Arc::new(stage(spec)?);
     let mut hosted = Hosted::default();
     hosted.start(&shared, &stage, RunTime(spec.start_us));

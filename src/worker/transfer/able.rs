@@ -98,24 +98,13 @@ mod tests {
         model::run::message::{Role, SecretHex},
         worker::transfer::key::TransferKey,
     };
-    use std::{net::Ipv4Addr, sync::Arc};
-
-    fn binding() -> Binding {
-        Binding {
-            addr: Ipv4Addr::LOCALHOST.into(),
-            iface: "lo".to_owned(),
-            mtu: 1500,
-            port: 0,
-            data_ports: None,
-            congestion_control: "reno".to_owned(),
-        }
-    }
+    use std::sync::Arc;
 
     fn checked(carriage: &Carriage) -> Result<(), String> {
         let key = TransferKey::new(&SecretHex("a".repeat(64))).expect("64 digits");
         let peer = "10.0.0.1:1".parse().expect("an address");
         let flow = Flow { id: 1, role: Role::Source, peer, rate_bps: None, key, meter: Arc::default() };
-        check(&binding(), carriage, &flow)
+        check(&Binding::loopback().expect("reno or cubic"), carriage, &flow)
     }
 
     #[test]

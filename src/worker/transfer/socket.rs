@@ -85,6 +85,17 @@ pub fn listen(binding: &Binding, port: u16) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// A listener and a datagram socket on the same port, and which (0 takes any).
+///
+/// # Errors
+///
+/// If the port is taken for one of the two, or the kernel refuses.
+pub fn listen_both(binding: &Binding, port: u16) -> io::Result<(Socket, UdpSocket, u16)> {
+    let listener = listen(binding, port)?;
+    let port = listener.local_addr()?.as_socket().map_or(port, |addr| addr.port());
+    Ok((listener, datagrams(binding, port)?, port))
+}
+
 /// A datagram socket on the card's address.
 ///
 /// # Errors

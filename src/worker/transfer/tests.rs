@@ -6,7 +6,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     sync::{LazyLock, MutexGuard},
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
+    alone::Alone,
     hosted::Hosted,
     key::{HELLO_BYTES, Hello, Purpose, TransferKey, read_hello},
     payload::Payload,
@@ -93,37 +94,15 @@ impl End {
 
     /// With its files in this folder.
     fn on(caps: Caps, threads: usize, spool: &std::path::Path) -> Self {
-        let addr = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let congestion_control = socket::congestion_control(addr).unwrap();
-        let mut binding = Binding {
-            addr,
-            iface: "lo".to_owned(),
-            mtu: 1500,
-            port: 0,
-            data_ports: None,
-            congestion_control,
-        };
-        let listener = socket::listen(&binding, 0).unwrap();
-        let addr = listener.local_addr().unwrap().as_socket().unwrap();
-        let udp = socket::datagrams(&binding, addr.port()).unwrap();
-        binding.port = addr.port();
-        let (out, lines) = mpsc::channel(4096);
-        let shared = Arc::new(Shared {
-            offset_us: AtomicI64::new(-ORIGIN.cast_signed()),
-            synced: AtomicBool::new(true),
-            lease_until_us: AtomicU64::new(u64::MAX),
-            sent_bytes: AtomicU64::new(0),
-            first_sent_us: AtomicU64::new(0),
-            caps,
-            binding,
-            out,
-            lateness: Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 2).unwrap()),
-            threads: Mutex::new(Vec::new()),
-            depot: Arc::new(depot::Depot::new(spool)),
-            ask_every_us: ASK_EVERY_US,
-            offers: Mutex::default(),
-        });
-        let carriers = Some(Carriers::start(&shared, threads, listener, udp).unwrap());
+        let Alone { shared, carriers, lines } =
+            Alone::start(Binding::loopback().unwrap(), 0, threads, |shared| {
+                shared.offset_us = AtomicI64::new(-ORIGIN.cast_signed());
+                shared.depot = Arc::new(depot::Depot::new(spool));
+                shared.caps = caps;
+            })
+            .unwrap();
+        let addr = SocketAddr::new(shared.binding.addr, shared.binding.port);
+        let carriers = Some(carriers);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { shared, carriers, lines, seen: Vec::new(), addr, hosted: RefCell::default(), runtime }
     }
