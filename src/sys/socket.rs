@@ -2,6 +2,8 @@
 
 use std::{io, mem, os::fd::AsRawFd};
 
+use crate::model::record::line::TcpFlow;
+
 /// Linux `SO_MAX_PACING_RATE`; 64-bit values since 4.20.
 const SO_MAX_PACING_RATE: libc::c_int = 47;
 
@@ -117,6 +119,21 @@ pub struct TcpInfo {
     pub sndbuf_limited_us: u64,
     /// Bytes that the far end has acknowledged; its handshake counts as one.
     pub bytes_acked: u64,
+}
+
+impl TcpInfo {
+    /// What the connection did since an earlier look at it.
+    pub fn since(&self, before: &Self) -> TcpFlow {
+        TcpFlow {
+            segs: u64::from(self.data_segs_out.wrapping_sub(before.data_segs_out)),
+            retr: u64::from(self.total_retrans.wrapping_sub(before.total_retrans)),
+            rtt_us: self.rtt_us,
+            backoff: self.backoff,
+            rwnd_us: self.rwnd_limited_us.saturating_sub(before.rwnd_limited_us),
+            sndbuf_us: self.sndbuf_limited_us.saturating_sub(before.sndbuf_limited_us),
+            busy_us: self.busy_us.saturating_sub(before.busy_us),
+        }
+    }
 }
 
 /// Bytes of `struct tcp_info` that are read: up to and with `tcpi_sndbuf_limited`.

@@ -164,7 +164,8 @@ impl Source {
             counts.took_us = Some([0.5, 0.99, 1.0].map(|quantile| self.took_us.value_at_quantile(quantile)));
             self.took_us.reset();
         }
-        self.flow.meter.set_connects(counts);
+        // One thread alone makes them.
+        self.flow.meter.connects.add(|all| *all = counts);
     }
 
     /// Ends the flow.

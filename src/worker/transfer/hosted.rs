@@ -21,7 +21,6 @@ use tokio::{
 
 use super::{
     Shared, file,
-    inlet::Difference,
     key::{Hello, OFFER_MAX_BYTES, Purpose, nonce},
     payload::Payload,
     quic, scp, socket,
@@ -30,7 +29,6 @@ use super::{
 use crate::model::{
     fleet::units::RunTime,
     plan::carriage::{Carriage, Transport},
-    record::line::{Body, CorruptSeen},
     run::message::Role,
 };
 
@@ -266,18 +264,5 @@ impl HostedFlow {
     /// Whether bytes may be sent now: the lease, and the owner's caps.
     pub fn may_send(&self) -> bool {
         self.shared.may_send(crate::sys::clock::now_us())
-    }
-
-    /// Tells that a byte arrived otherwise than it was sent.
-    pub fn tell_difference(&self, stream: u16, difference: Difference) {
-        self.shared.tell(Body::Corrupt(CorruptSeen {
-            flow: self.flow.id,
-            stream,
-            at: self.shared.run_now(),
-            offset: difference.position,
-            bytes: difference.bytes,
-            sent: difference.sent,
-            received: difference.received,
-        }));
     }
 }

@@ -9,20 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{depot::Fault, hosted::HostedFlow, inlet::Difference};
+use super::{depot::Fault, hosted::HostedFlow, inlet::Difference, told::Differences};
 use crate::{
     model::{
         fleet::units::RunTime,
         record::{
             file::{FileEnd, FileFault, FileLimit, FileOutcome, FileSeen},
-            line::{Body, CorruptSeen, TcpFlow},
+            line::Body,
         },
         run::message::Role,
     },
-    sys::{
-        family::{Spent, family},
-        socket::TcpInfo,
-    },
+    sys::family::{Spent, family},
 };
 
 /// Share of the time waited for the disk from which on the disk and not the card set the
@@ -158,15 +155,7 @@ impl Telling {
         self.seen.matches = Some(difference.is_none());
         if let Some(found) = difference {
             self.seen.why = format!("{} bytes on disk are not what was sent", found.bytes);
-            self.hosted.shared.tell(Body::Corrupt(CorruptSeen {
-                flow: self.seen.flow,
-                stream: 0,
-                at: self.hosted.shared.run_now(),
-                offset: found.position,
-                bytes: found.bytes,
-                sent: found.sent,
-                received: found.received,
-            }));
+            Differences::default().tell(found, self.seen.flow, 0, &self.hosted.shared);
         }
         self.hosted.shared.tell(Body::File(Box::new(self.seen.clone())));
     }
@@ -229,19 +218,6 @@ pub async fn compare(telling: &mut Telling, path: std::path::PathBuf, bytes: u64
         Ok(Ok(difference)) => telling.compared(difference),
         Ok(Err(error)) => tracing::warn!(%error, "a received file was not compared"),
         Err(error) => tracing::error!(%error, "comparing a received file broke"),
-    }
-}
-
-/// What a connection did between two looks at it.
-pub fn tcp_between(before: &TcpInfo, now: &TcpInfo) -> TcpFlow {
-    TcpFlow {
-        segs: u64::from(now.data_segs_out.wrapping_sub(before.data_segs_out)),
-        retr: u64::from(now.total_retrans.wrapping_sub(before.total_retrans)),
-        rtt_us: now.rtt_us,
-        backoff: now.backoff,
-        rwnd_us: now.rwnd_limited_us.saturating_sub(before.rwnd_limited_us),
-        sndbuf_us: now.sndbuf_limited_us.saturating_sub(before.sndbuf_limited_us),
-        busy_us: now.busy_us.saturating_sub(before.busy_us),
     }
 }
 

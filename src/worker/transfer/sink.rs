@@ -14,17 +14,18 @@ use socket2::Socket;
 
 use super::{
     around::{Around, Turn},
-    inlet::{Difference, Inlet},
+    inlet::Inlet,
     key::{HELLO_BYTES, Hello},
     payload::Lot,
     poller::Token,
     socket,
     stage::Flow,
+    told::Differences,
 };
 use crate::model::{
     fleet::units::RunTime,
     plan::carriage::Carriage,
-    record::line::{Body, CorruptSeen, StreamEvent, StreamSeen},
+    record::line::{Body, StreamEvent, StreamSeen},
     run::message::Role,
 };
 
@@ -32,10 +33,7 @@ use crate::model::{
 const CONSENT_EVERY_US: u64 = 500_000;
 
 /// Towards a flow's end its streams may close at any moment.
-const END_US: u64 = 150_000;
-
-/// Differences of one flow that are told one by one; all are counted.
-const DIFFERENCES_MAX: u32 = 64;
+pub const END_US: u64 = 150_000;
 
 #[derive(Debug)]
 struct Stream {
@@ -56,7 +54,7 @@ pub struct Sink {
     carriage: Carriage,
     streams: BTreeMap<u16, Stream>,
     next_consent_us: u64,
-    differences: u32,
+    differences: Differences,
 }
 
 impl Sink {
@@ -68,7 +66,7 @@ impl Sink {
             carriage: carriage.clone(),
             streams: BTreeMap::new(),
             next_consent_us: u64::MAX,
-            differences: 0,
+            differences: Differences::default(),
         }
     }
 
@@ -123,11 +121,9 @@ impl Sink {
         match stream.inlet.receive(&stream.socket, scratch) {
             Ok(received) if received.bytes > 0 => {
                 self.flow.meter.received.fetch_add(received.bytes as u64, Ordering::Relaxed);
-                if received.verified.bytes > 0 {
-                    self.flow.meter.add_verified(received.verified);
-                }
-                if let Some(difference) = received.differs {
-                    self.tell_difference(place, difference, around);
+                self.flow.meter.add_verified(&received.verified);
+                if let Some(found) = received.differs {
+                    self.differences.tell(found, self.flow.id, place, around.shared);
                 }
                 if received.more {
                     self.ready(place, around);
@@ -137,21 +133,6 @@ impl Sink {
             Ok(_) => self.lose(place, StreamEvent::Reset, around),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => self.lose(place, socket::meaning(&error), around),
-        }
-    }
-
-    fn tell_difference(&mut self, place: u16, difference: Difference, around: &Around<'_>) {
-        self.differences = self.differences.saturating_add(1);
-        if self.differences <= DIFFERENCES_MAX {
-            around.shared.tell(Body::Corrupt(CorruptSeen {
-                flow: self.flow.id,
-                stream: place,
-                at: around.shared.run_now(),
-                offset: difference.position,
-                bytes: difference.bytes,
-                sent: difference.sent,
-                received: difference.received,
-            }));
         }
     }
 

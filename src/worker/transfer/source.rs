@@ -324,18 +324,10 @@ impl Source {
             let Ok(info) = tcp_info(&flowing.socket) else { continue };
             any = true;
             let before = std::mem::replace(&mut flowing.info, info);
-            part.add(&TcpFlow {
-                segs: u64::from(info.data_segs_out.wrapping_sub(before.data_segs_out)),
-                retr: u64::from(info.total_retrans.wrapping_sub(before.total_retrans)),
-                rtt_us: info.rtt_us,
-                backoff: info.backoff,
-                rwnd_us: info.rwnd_limited_us.saturating_sub(before.rwnd_limited_us),
-                sndbuf_us: info.sndbuf_limited_us.saturating_sub(before.sndbuf_limited_us),
-                busy_us: info.busy_us.saturating_sub(before.busy_us),
-            });
+            part.add(&info.since(&before));
         }
         if any {
-            self.flow.meter.add_tcp(part);
+            self.flow.meter.tcp.add(|all| all.add(&part));
         }
     }
 

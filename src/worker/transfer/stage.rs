@@ -78,12 +78,33 @@ pub struct Meter {
     pub received: AtomicU64,
     /// Bytes handed to the kernel.
     pub sent: AtomicU64,
+    /// What its connections did.
+    pub tcp: Tally<TcpFlow>,
+    /// What arrived of its datagrams.
+    pub datagrams: Tally<DatagramFlow>,
+    /// What its source handed over of them.
+    pub datagrams_sent: Tally<DatagramsSent>,
+    /// What became of its new connections.
+    pub connects: Tally<ConnectsFlow>,
+    /// What was compared of it.
+    pub verified: Tally<VerifiedFlow>,
     parts: AtomicU32,
-    tcp: Mutex<Option<TcpFlow>>,
-    verified: Mutex<VerifiedFlow>,
-    datagrams: Mutex<Option<DatagramFlow>>,
-    datagrams_sent: Mutex<Option<DatagramsSent>>,
-    connects: Mutex<Option<ConnectsFlow>>,
+}
+
+/// What all threads counted since it was last told.
+#[derive(Debug, Default)]
+pub struct Tally<T>(Mutex<Option<T>>);
+
+impl<T: Default> Tally<T> {
+    /// Lets one thread add its part.
+    pub fn add(&self, part: impl FnOnce(&mut T)) {
+        part(self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
+    }
+
+    /// What was counted since the last call, where anything was.
+    pub fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Meter {
@@ -104,57 +125,10 @@ impl Meter {
         }
     }
 
-    /// Adds what the connections of one thread did.
-    pub fn add_tcp(&self, part: TcpFlow) {
-        let mut tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
-        tcp.get_or_insert_default().add(&part);
-    }
-
-    /// What all connections did since the last call.
-    pub fn take_tcp(&self) -> Option<TcpFlow> {
-        self.tcp.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Adds what arrived of one thread's datagrams.
-    pub fn add_datagrams(&self, part: &DatagramFlow) {
-        let mut all = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get_or_insert_default().add(part);
-    }
-
-    /// What arrived since the last call.
-    pub fn take_datagrams(&self) -> Option<DatagramFlow> {
-        self.datagrams.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Adds what one thread's datagrams came to at their source.
-    pub fn add_datagrams_sent(&self, part: &DatagramsSent) {
-        let mut all = self.datagrams_sent.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get_or_insert_default().add(part);
-    }
-
-    /// What was sent since the last call.
-    pub fn take_datagrams_sent(&self) -> Option<DatagramsSent> {
-        self.datagrams_sent.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// What became of new connections of the last second; one thread alone makes them.
-    pub fn set_connects(&self, counts: ConnectsFlow) {
-        *self.connects.lock().unwrap_or_else(PoisonError::into_inner) = Some(counts);
-    }
-
-    /// What became of new connections since the last call.
-    pub fn take_connects(&self) -> Option<ConnectsFlow> {
-        self.connects.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// Adds what was compared.
-    pub fn add_verified(&self, part: VerifiedFlow) {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner).add(&part);
-    }
-
-    /// What was compared since the last call, where anything was.
-    pub fn take_verified(&self) -> Option<VerifiedFlow> {
-        let taken = std::mem::take(&mut *self.verified.lock().unwrap_or_else(PoisonError::into_inner));
-        (taken.bytes > 0).then_some(taken)
+    /// Adds what was compared; nothing is told where nothing was.
+    pub fn add_verified(&self, part: &VerifiedFlow) {
+        if part.bytes > 0 {
+            self.verified.add(|all| all.add(part));
+        }
     }
 }

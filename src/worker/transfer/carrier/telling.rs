@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use super::Carrier;
+use super::{
+    super::stage::{Meter, Tally},
+    Carrier,
+};
 use crate::model::{
     plan::layout::FlowId,
     record::line::{Body, Samples, TcpSeen},
@@ -62,31 +65,24 @@ impl Carrier {
         }
         let meters = stage.iter().flat_map(|stage| &stage.rounds).flat_map(|round| &round.flows);
         let meters: Vec<_> =
-            meters.filter(|flow| speaks(&flow.id)).map(|flow| (flow.id, &flow.meter)).collect();
-        let flows: BTreeMap<_, _> =
-            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_tcp()?))).collect();
-        if !flows.is_empty() {
-            self.shared.tell(Body::Tcp(TcpSeen { flows }));
-        }
-        let flows: BTreeMap<_, _> =
-            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_datagrams()?))).collect();
-        if !flows.is_empty() {
-            self.shared.tell(Body::Datagrams { flows });
-        }
-        let flows: BTreeMap<_, _> =
-            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_datagrams_sent()?))).collect();
-        if !flows.is_empty() {
-            self.shared.tell(Body::DatagramsSent { flows });
-        }
-        let flows: BTreeMap<_, _> =
-            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_connects()?))).collect();
-        if !flows.is_empty() {
-            self.shared.tell(Body::Connects { flows });
-        }
-        let flows: BTreeMap<_, _> =
-            meters.iter().filter_map(|(flow, meter)| Some((*flow, meter.take_verified()?))).collect();
-        if !flows.is_empty() {
-            self.shared.tell(Body::Verified { flows });
-        }
+            meters.filter(|flow| speaks(&flow.id)).map(|flow| (flow.id, &*flow.meter)).collect();
+        let bodies = [
+            taken(&meters, |meter| &meter.tcp).map(|flows| Body::Tcp(TcpSeen { flows })),
+            taken(&meters, |meter| &meter.datagrams).map(|flows| Body::Datagrams { flows }),
+            taken(&meters, |meter| &meter.datagrams_sent).map(|flows| Body::DatagramsSent { flows }),
+            taken(&meters, |meter| &meter.connects).map(|flows| Body::Connects { flows }),
+            taken(&meters, |meter| &meter.verified).map(|flows| Body::Verified { flows }),
+        ];
+        bodies.into_iter().flatten().for_each(|body| self.shared.tell(body));
     }
+}
+
+/// What one tally of all flows came to, by flow; `None` where none of them counted anything.
+fn taken<T: Default>(
+    meters: &[(FlowId, &Meter)],
+    of: impl Fn(&Meter) -> &Tally<T>,
+) -> Option<BTreeMap<FlowId, T>> {
+    let flows: BTreeMap<FlowId, T> =
+        meters.iter().filter_map(|(flow, meter)| Some((*flow, of(meter).take()?))).collect();
+    (!flows.is_empty()).then_some(flows)
 }

@@ -16,16 +16,18 @@ use crate::{
     model::{
         fleet::units::RunTime,
         plan::carriage::{Carriage, ReceiveMode},
-        record::line::{Body, CorruptSeen, DatagramFlow, VerifiedFlow},
+        record::line::{DatagramFlow, VerifiedFlow},
         run::message::Role,
     },
     sys::datagram as sys,
     worker::transfer::{
         around::{Around, Turn},
+        inlet::Difference,
         key::{Hello, Report},
         poller::Token,
         socket,
         stage::Flow,
+        told::Differences,
     },
 };
 
@@ -44,9 +46,6 @@ const FRAMES: usize = 64;
 
 /// A train with all of its bytes.
 const TRAIN_BYTES: usize = 65_536;
-
-/// Differences of one flow that are told one by one; all are counted.
-const DIFFERENCES_MAX: u32 = 64;
 
 #[derive(Debug)]
 struct Stream {
@@ -79,7 +78,7 @@ pub struct Sink {
     batch: sys::Batch,
     streams: BTreeMap<u16, Stream>,
     verified: VerifiedFlow,
-    differences: u32,
+    differences: Differences,
 }
 
 impl Sink {
@@ -93,8 +92,8 @@ impl Sink {
             (false, false) => sys::Batch::new(TRAINS, HEADER_BYTES),
             (false, true) => sys::Batch::new(TRAINS, TRAIN_BYTES),
         };
-        let (streams, verified) = Default::default();
-        Some(Self { flow, end, carriage: carriage.clone(), shape, batch, streams, verified, differences: 0 })
+        let (streams, verified, differences) = Default::default();
+        Some(Self { flow, end, carriage: carriage.clone(), shape, batch, streams, verified, differences })
     }
 
     /// Somebody at `from` has proven the key: its datagrams get a socket of their own, on
@@ -195,29 +194,14 @@ impl Sink {
         }
         self.flow.meter.received.fetch_add(bytes, Ordering::Relaxed);
         let due = stream.unreported >= stream.report_after;
-        if let Some((number, offset, sent, received)) = differs {
-            self.tell_difference(place, number, (offset, sent, received), around);
+        if let Some(found) = differs {
+            self.differences.tell(found, self.flow.id, place, around.shared);
         }
         if due {
             self.report(place, around);
         }
         self.ready(place, around);
         (bytes as usize).max(HEADER_BYTES)
-    }
-
-    fn tell_difference(&mut self, place: u16, number: u64, first: (u64, u8, u8), around: &Around<'_>) {
-        self.differences = self.differences.saturating_add(1);
-        if self.differences <= DIFFERENCES_MAX {
-            around.shared.tell(Body::Corrupt(CorruptSeen {
-                flow: self.flow.id,
-                stream: place,
-                at: around.shared.run_now(),
-                offset: number * self.shape.datagram_bytes as u64 + first.0,
-                bytes: 1,
-                sent: first.1,
-                received: first.2,
-            }));
-        }
     }
 
     /// Reports what is due by the clock.
@@ -254,7 +238,7 @@ impl Sink {
             let missing = stream.sequence.missing();
             let drops = sys::socket_drops(&stream.socket).unwrap_or(stream.told.2);
             let (before, missed, dropped) = std::mem::replace(&mut stream.told, (now, missing, drops));
-            self.flow.meter.add_datagrams(&DatagramFlow {
+            let part = DatagramFlow {
                 received: now.unique - before.unique,
                 missing: missing.cast_signed() - missed.cast_signed(),
                 reordered: now.reordered - before.reordered,
@@ -262,12 +246,10 @@ impl Sink {
                 longest_gap: now.longest_gap,
                 jitter_us: (stream.jitter / 16) as u32,
                 socket_drops: u64::from(drops.wrapping_sub(dropped)),
-            });
+            };
+            self.flow.meter.datagrams.add(|all| all.add(&part));
         }
-        let verified = std::mem::take(&mut self.verified);
-        if verified.bytes > 0 {
-            self.flow.meter.add_verified(verified);
-        }
+        self.flow.meter.add_verified(&std::mem::take(&mut self.verified));
     }
 
     /// Ends the flow on this thread: nothing comes any more.
@@ -289,8 +271,8 @@ impl Stream {
     }
 }
 
-/// Compares one datagram in so many with what was sent. The first differing byte: its
-/// datagram's number, its place in it, as sent, as received.
+/// Compares one datagram in so many with what was `sent` behind its header. The first
+/// differing byte: a stream's positions are its datagrams' bytes by their numbers.
 fn compare(
     bytes: &[u8],
     segment: usize,
@@ -298,7 +280,7 @@ fn compare(
     sent: &[u8],
     one_in: u16,
     verified: &mut VerifiedFlow,
-) -> Option<(u64, u64, u8, u8)> {
+) -> Option<Difference> {
     let mut found = None;
     for datagram in bytes.chunks(segment) {
         let Some((number, _)) = read_header(token, datagram) else { continue };
@@ -310,8 +292,12 @@ fn compare(
         if received != &sent[..received.len().min(sent.len())] {
             let differing = || sent.iter().zip(received).enumerate().filter(|(_, (a, b))| a != b);
             verified.differing_bytes += differing().count() as u64;
-            let first = differing().next();
-            found = found.or(first.map(|(at, (a, b))| (number, (HEADER_BYTES + at) as u64, *a, *b)));
+            let start = number * (HEADER_BYTES + sent.len()) as u64;
+            found = found.or_else(|| {
+                let (at, (sent, received)) = differing().next()?;
+                let position = start + (HEADER_BYTES + at) as u64;
+                Some(Difference { position, bytes: 1, sent: *sent, received: *received })
+            });
         }
     }
     found

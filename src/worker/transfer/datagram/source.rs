@@ -338,7 +338,8 @@ impl Source {
     /// Adds what its sockets took since the last time to the flow's meter.
     pub fn ask(&mut self) {
         for stream in &mut self.streams {
-            self.flow.meter.add_datagrams_sent(&std::mem::take(&mut stream.counts));
+            let part = std::mem::take(&mut stream.counts);
+            self.flow.meter.datagrams_sent.add(|all| all.add(&part));
         }
     }
 

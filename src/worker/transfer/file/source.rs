@@ -21,7 +21,7 @@ use super::{
         depot::{self, Fault, fault_of},
         hosted::HostedFlow,
         key::{CONSENT_BYTES, Hello, Purpose, nonce},
-        outcome::{self, StopOnDrop, Telling, fault},
+        outcome::{StopOnDrop, Telling, fault},
         socket::{self, Dress},
     },
     CONSENT_HOLDS, End, GREETING, STEP, Spending, WRITTEN, read_all, wait,
@@ -227,6 +227,6 @@ impl Line {
         self.told_at = Some(Instant::now());
         let Ok(now) = tcp_info(&self.socket) else { return };
         let before = std::mem::replace(&mut self.told, now);
-        hosted.flow.meter.add_tcp(outcome::tcp_between(&before, &now));
+        hosted.flow.meter.tcp.add(|all| all.add(&now.since(&before)));
     }
 }

@@ -15,6 +15,7 @@ use super::{
         inlet::Inlet,
         key::{HELLO_BYTES, Hello, Purpose, read_hello},
         payload::Lot,
+        told::Differences,
     },
     Offer,
     room::{Room, way_datagram_bytes},
@@ -38,9 +39,6 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// Read in one call at most.
 const READ_BYTES: usize = 1024 * 1024;
 
-/// Differences of one stream that are told one by one; all are counted.
-const DIFFERENCES_MAX: u32 = 64;
-
 /// The code of a connection that is not, or no more, wanted.
 const OVER: VarInt = VarInt::from_u32(0);
 
@@ -61,7 +59,7 @@ async fn serve(hosted: &HostedFlow) -> io::Result<()> {
     let mut room = Room::open(&hosted.shared.binding, datagram_bytes, Some(server))?;
     let endpoint = room.endpoint.clone();
     hosted.offer(Offer { port: endpoint.local_addr()?.port(), fingerprint }.text());
-    let mut teller = Teller::new();
+    let mut teller = Teller::default();
     let mut callers = JoinSet::new();
     let mut caller: Option<Proven> = None;
     loop {
@@ -179,18 +177,13 @@ async fn take(hosted: HostedFlow, mut stream: RecvStream) {
     let mut inlet = Inlet::new(hosted.payload.clone(), &hosted.carriage, lot);
     // Where nothing is compared, what comes early need not wait for what is late.
     let ordered = matches!(hosted.carriage.receive, ReceiveMode::Verify { .. });
-    let mut differences = 0;
+    let mut differences = Differences::default();
     while let Ok(Some(chunk)) = stream.read_chunk(READ_BYTES, ordered).await {
         let received = inlet.take(&chunk.bytes);
         hosted.flow.meter.received.fetch_add(received.bytes as u64, Ordering::Relaxed);
-        if received.verified.bytes > 0 {
-            hosted.flow.meter.add_verified(received.verified);
-        }
-        if let Some(difference) = received.differs
-            && differences < DIFFERENCES_MAX
-        {
-            differences += 1;
-            hosted.tell_difference(place, difference);
+        hosted.flow.meter.add_verified(&received.verified);
+        if let Some(found) = received.differs {
+            differences.tell(found, hosted.flow.id, place, &hosted.shared);
         }
     }
 }

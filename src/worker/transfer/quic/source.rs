@@ -56,7 +56,7 @@ const PIECES_MAX: usize = 17;
 pub async fn source(hosted: HostedFlow) {
     let _part = Part::begin(&hosted);
     let pace = Pace::new(hosted.flow.rate_bps);
-    let mut teller = Teller::new();
+    let mut teller = Teller::default();
     loop {
         while !hosted.may_send() {
             sleep(LOOK_EVERY).await;

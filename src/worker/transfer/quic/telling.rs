@@ -4,36 +4,29 @@
 use std::time::Duration;
 
 use quinn::{Connection, ConnectionError};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::{super::hosted::HostedFlow, room::Room};
-use crate::model::record::line::{Body, QuicSeen, StreamEvent, StreamSeen};
-
-/// The same event is told at most this often.
-const TELL_AGAIN: Duration = Duration::from_secs(1);
+use super::{
+    super::{hosted::HostedFlow, sink::END_US, told},
+    room::Room,
+};
+use crate::{
+    model::record::line::{Body, QuicSeen, StreamEvent, StreamSeen},
+    sys::clock,
+};
 
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// Towards a flow's end its connection may close at any moment.
-const END_US: u64 = 150_000;
-
 /// Tells events of a flow's streams. They share a connection, and so their fate.
-#[derive(Debug)]
-pub(super) struct Teller {
-    told: Option<(StreamEvent, Instant)>,
-}
+#[derive(Debug, Default)]
+pub(super) struct Teller(told::Told);
 
 impl Teller {
-    pub(super) const fn new() -> Self {
-        Self { told: None }
-    }
-
     /// An event of all streams, unless the same one was told a moment ago.
     pub(super) fn tell(&mut self, hosted: &HostedFlow, what: StreamEvent) {
-        if self.told.is_some_and(|(told, at)| told == what && at.elapsed() < TELL_AGAIN) {
+        if !self.0.is_news(what, clock::now_us()) {
             return;
         }
-        self.told = Some((what, Instant::now()));
         let (flow, at) = (hosted.flow.id, hosted.shared.run_now());
         for stream in 0..hosted.carriage.streams {
             hosted.shared.tell(Body::Stream(StreamSeen { flow, stream, what, at }));

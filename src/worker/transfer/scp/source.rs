@@ -18,7 +18,7 @@ use super::{
     super::{
         depot::{self, Fault, FlowFolder, fault_of},
         hosted::HostedFlow,
-        outcome::{Telling, fault, tcp_between},
+        outcome::{Telling, fault},
     },
     LOOK, Said,
     keys::Pair,
@@ -201,7 +201,7 @@ impl Watched {
 
     fn tell_state(&mut self, hosted: &HostedFlow) {
         let before = std::mem::replace(&mut self.told, self.now);
-        hosted.flow.meter.add_tcp(tcp_between(&before, &self.now));
+        hosted.flow.meter.tcp.add(|all| all.add(&self.now.since(&before)));
     }
 
     /// The whole file was acknowledged, also what was between two looks.
