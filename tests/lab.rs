@@ -227,7 +227,7 @@ fn freeze_stops_the_worker_and_kill_kills_it() {
     });
     assert_eq!(
         std::fs::read_to_string(&log).unwrap(),
-        "worker --join /run/join.json --name h4 --iface eth0 --label rack=r2\n"
+        "worker --join /run/join.json --name h4 --iface eth0 --no-ceiling --label rack=r2\n"
     );
     let pid = workers[1].pid;
     break_it(&lab, "freeze@h2,for=500ms");

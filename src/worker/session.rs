@@ -101,6 +101,8 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
         hosted: Hosted::default(),
         looks: 0,
         pings: 0,
+        ping_at: Instant::now(),
+        unstarted: None,
         parts,
     };
     let ended = serving.serve(lines).await;
@@ -144,6 +146,9 @@ struct Serving {
     hosted: Hosted,
     looks: u32,
     pings: u32,
+    ping_at: Instant,
+    /// A start that was ordered before the run's time was known.
+    unstarted: Option<(u16, RunTime)>,
 }
 
 impl Serving {
@@ -154,7 +159,6 @@ impl Serving {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut connecting: Option<JoinHandle<Result<WorkerSession, WireError>>> = None;
-        let mut ping_at = Instant::now();
         let welcome_by = Instant::now() + WELCOME_MAX;
         loop {
             if self.link.is_none() && connecting.is_none() {
@@ -174,13 +178,9 @@ impl Serving {
                     connecting = None;
                     if let Some(session) = session {
                         self.begin(session);
-                        ping_at = Instant::now();
                     }
                 }
-                () = sleep_until(ping_at), if self.link.is_some() => {
-                    self.ping();
-                    ping_at = Instant::now() + if self.pings < FIRST_PINGS { FIRST_PING } else { PING };
-                }
+                () = sleep_until(self.ping_at), if self.link.is_some() => self.ping(),
                 Some((at, body)) = lines.recv() => self.keep(at, body)?,
                 answer = self.telling.answer() => self.heard_facts(answer)?,
                 Some(permit) = reserve(batches) => self.send_batch(permit)?,
@@ -205,7 +205,7 @@ impl Serving {
 
     fn begin(&mut self, session: WorkerSession) {
         self.link = Some(LiveLink::of(session));
-        self.pings = 0;
+        self.ask_for_time();
         self.reply(FromWorker::Hello(Box::new(self.hello())));
     }
 
@@ -234,8 +234,15 @@ impl Serving {
         }
     }
 
+    /// Asks for the run's time in quick succession from now on.
+    fn ask_for_time(&mut self) {
+        self.pings = 0;
+        self.ping_at = Instant::now();
+    }
+
     fn ping(&mut self) {
         self.pings = self.pings.saturating_add(1);
+        self.ping_at = Instant::now() + if self.pings < FIRST_PINGS { FIRST_PING } else { PING };
         let best = self.filter.best();
         self.reply(FromWorker::Ping {
             sent_us: clock::now_us(),
@@ -250,7 +257,8 @@ impl Serving {
                 self.host = Some(host);
                 self.outbox.welcome(instance, epoch, acked_seq);
                 self.telling.welcomed();
-                self.tell_ceiling()?;
+                // The run's clock begins with the welcome: what was asked before has no answer.
+                self.ask_for_time();
             }
             FromCoordinator::Refused { why } => {
                 return Err(Ending::Refused(format!("the coordinator refused: {why}")));
@@ -282,11 +290,22 @@ impl Serving {
             self.parts.shared.offset_us.store(offset, Ordering::Relaxed);
             self.parts.shared.synced.store(true, Ordering::Relaxed);
         }
+        if self.is_synced()
+            && let Some((stage, at)) = self.unstarted.take()
+        {
+            self.start(stage, at);
+        }
+    }
+
+    /// Whether the run's time is known.
+    fn is_synced(&self) -> bool {
+        self.parts.shared.synced.load(Ordering::Relaxed)
     }
 
     fn keep(&mut self, at: RunTime, body: Body) -> Result<(), Ending> {
-        // Before its welcome lines have no number; after `Done` there are none.
-        if !self.outbox.is_welcome() || self.finish_by.is_some() {
+        // Before its welcome lines have no number, before the first answer no moment; after
+        // `Done` there are none.
+        if !self.outbox.is_welcome() || !self.is_synced() || self.finish_by.is_some() {
             return Ok(());
         }
         self.outbox.add(at, body).map_err(|error| {
@@ -309,10 +328,10 @@ impl Serving {
         self.looks += 1;
         self.tell_kernel_lines()?;
         let changed = self.sampler.carrier_changed();
-        if self.parts.shared.synced.load(Ordering::Relaxed) {
+        if self.is_synced() {
             self.tell_facts()?;
         }
-        if !self.parts.shared.synced.load(Ordering::Relaxed) || !(changed || self.looks >= LOOKS_PER_SAMPLE) {
+        if !self.is_synced() || !(changed || self.looks >= LOOKS_PER_SAMPLE) {
             return Ok(());
         }
         if self.looks >= LOOKS_PER_SAMPLE {
@@ -330,7 +349,7 @@ impl Serving {
 
     /// Tells what came to the kernel's log; until the run's time is known it stays there.
     fn tell_kernel_lines(&mut self) -> Result<(), Ending> {
-        if !self.parts.shared.synced.load(Ordering::Relaxed) || !self.outbox.is_welcome() {
+        if !self.is_synced() || !self.outbox.is_welcome() {
             return Ok(());
         }
         let shared = Arc::clone(&self.parts.shared);
@@ -349,7 +368,7 @@ impl Serving {
                 return Err(self.undelivered());
             }
         }
-        let synced = self.parts.shared.synced.load(Ordering::Relaxed);
+        let synced = self.is_synced();
         let past = synced && self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
         if past || (self.over_at.is_none() && Instant::now() >= welcome_by) {
             return Err(self.undelivered());

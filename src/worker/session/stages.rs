@@ -119,6 +119,10 @@ impl Serving {
     }
 
     pub(super) fn start(&mut self, stage: u16, at: RunTime) {
+        if !self.is_synced() {
+            self.unstarted = Some((stage, at));
+            return;
+        }
         if self.started.replace(stage) == Some(stage) {
             return;
         }

@@ -1,7 +1,7 @@
 //! Tells the host's facts and counters: when they are asked for, and what becomes of a
 //! reader that does not answer. Control never waits for it.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -120,7 +120,7 @@ impl Telling {
 
 impl Serving {
     /// Tells once what this host's CPU carries.
-    pub(super) fn tell_ceiling(&mut self) -> Result<(), Ending> {
+    fn tell_ceiling(&mut self) -> Result<(), Ending> {
         let body = match self.parts.ceiling_bps.take() {
             Some(Ok(tcp_bps)) => Body::Ceiling { tcp_bps },
             Some(Err(why)) => Body::Unread { what: "ceiling of the CPU".to_owned(), why },
@@ -134,6 +134,7 @@ impl Serving {
         if !self.outbox.is_welcome() {
             return Ok(());
         }
+        self.tell_ceiling()?;
         let at = self.parts.shared.run_now();
         if self.telling.end_by.is_none() {
             self.telling.ask(at, Instant::now());
@@ -174,7 +175,7 @@ impl Serving {
     /// The run is over: the facts of the end, and then the last word.
     pub(super) fn finish(&mut self) {
         // Without the run's time no line can be told at its moment.
-        let synced = self.parts.shared.synced.load(Ordering::Relaxed);
+        let synced = self.is_synced();
         if self.finish_by.is_some() || !synced || !self.telling.ask_end(self.parts.shared.run_now()) {
             self.done();
         }

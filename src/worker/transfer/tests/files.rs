@@ -184,9 +184,10 @@ fn processes(name: &str) -> Vec<u32> {
 /// Kills the processes of this name in a running transfer; the transfer after that.
 fn killed(name: &str) -> Pair {
     let mut pair = Pair::new();
-    // Long enough that it is certainly under way: 2 GB/s would take two seconds.
-    pair.begin(Transport::Scp, 2 << 30, 150, "a");
-    pair.sink.until(Duration::from_secs(25), |seen| received(seen) > 0);
+    // Long enough that it is under way for a second, and no longer to write on a slow disk; the
+    // round is not over before a slow machine has come so far.
+    pair.begin(Transport::Scp, 512 << 20, 900, "a");
+    pair.sink.until(Duration::from_secs(60), |seen| received(seen) > 0);
     let found = processes(name);
     assert!(!found.is_empty(), "{name}");
     // The first one's death is the death of its children: not all are there to be killed.
