@@ -26,7 +26,7 @@ use crate::model::{
     plan::{
         carriage::Carriage,
         dose::{Dose, Pattern, Rate, Ways},
-        layout::{Plan, PlannedRound, PlannedStage, StageKind},
+        layout::{Plan, PlannedRound, PlannedStage},
         policy::Policy,
         scenario::Scenario,
         schedule,
@@ -149,9 +149,8 @@ fn survey(seed: u64) -> Plan {
         carriage: Carriage::tcp(1),
     };
     let round = PlannedRound { offset_us: 0, for_us: SURVEY_US, dose, flows: Vec::new() };
-    let stage =
-        PlannedStage { index: 0, name: "facts".to_owned(), kind: StageKind::Load, rounds: vec![round] };
-    Plan { seed, stages: vec![stage] }
+    let stage = PlannedStage { name: "facts".to_owned(), rounds: vec![round], ..PlannedStage::default() };
+    Plan { seed, stages: vec![stage], confirm_us: 0 }
 }
 
 #[cfg(test)]

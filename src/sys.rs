@@ -17,3 +17,4 @@ pub mod process;
 pub mod route;
 pub mod sock_diag;
 pub mod socket;
+pub mod stamp;

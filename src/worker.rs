@@ -16,7 +16,10 @@ use crate::{
         host::HostName,
         units::{BitRate, RunTime},
     },
-    sys::link::{Address, LinkReader},
+    sys::{
+        link::{Address, LinkReader},
+        stamp,
+    },
     wire::{endpoint::WireError, join::JoinFile},
 };
 
@@ -29,6 +32,7 @@ mod limits;
 mod nic;
 mod offset;
 mod outbox;
+mod prober;
 mod reach;
 mod session;
 mod transfer;
@@ -210,6 +214,9 @@ impl Parts {
             congestion_control,
         };
         let (listener, udp, data_addr) = listen(&binding, args.data_ports)?;
+        if let Err(error) = stamp::ask_for_stamps(&udp) {
+            tracing::debug!(%error, "probes count the time that this host holds them");
+        }
         binding.port = data_addr.port();
         let (out, lines) = tokio::sync::mpsc::channel(QUEUE_LINES);
         let spool_dir = args.spool.unwrap_or_else(default_spool);

@@ -113,10 +113,9 @@ fn from_fleet(args: &AuditArgs) -> Result<Vec<Subject>, Failure> {
     let job = Job {
         fleet: run::fleet(&args.fleet, &args.lab, hosts)?,
         scenario: Scenario {
-            pair: None,
             name: "audit".to_owned(),
             about: "what do the hosts say of themselves?".to_owned(),
-            stages: Vec::new(),
+            ..Scenario::default()
         },
         seed: 0,
         out,

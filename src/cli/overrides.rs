@@ -45,9 +45,10 @@ mod tests {
             steps: vec![step(0.2), step(0.4)],
             for_us: 8_000_000,
             repeat: 1,
+            matchings: None,
             gap_us: 200_000,
         };
-        Scenario { name: "ramp".to_owned(), about: "?".to_owned(), stages: vec![stage], pair: None }
+        Scenario { name: "ramp".to_owned(), stages: vec![stage], ..Scenario::default() }
     }
 
     #[test]

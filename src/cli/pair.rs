@@ -92,12 +92,14 @@ fn scenario(args: &PairArgs) -> Scenario {
         steps: vec![dose],
         for_us: u64::from(load.omit + load.time) * 1_000_000,
         repeat: 1,
+        matchings: None,
         gap_us: 0,
     };
     Scenario {
         name: "pair".to_owned(),
         about: format!("How much goes from {from} to {to}?"),
         stages: vec![stage],
+        confirm_us: 0,
         pair: Some(Pair { from: from.clone(), to: to.clone() }),
     }
 }

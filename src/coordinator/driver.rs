@@ -30,7 +30,7 @@ use crate::{
     journal::Writer,
     model::{
         fleet::{host::HostId, units::RunTime},
-        judge::live::Live,
+        judge::{confirm::Suspects, live::Live},
         plan::layout::Plan,
         record::{
             line::{Body, COORDINATOR, Ended, Line, Opened, RECORD_SCHEMA},
@@ -63,6 +63,17 @@ const LEASE_EACH: Duration = Duration::from_secs(1);
 /// that a fleet without its coordinator soon falls silent.
 const LEASE_TTL_MS: u32 = 10_000;
 
+/// The look for suspects, on a thread of its own.
+type Suspecting = tokio::task::JoinHandle<Suspects>;
+
+/// What the look for suspects came to; `None` where it broke. Pends while nobody looks.
+async fn suspects(suspecting: &mut Option<Suspecting>) -> Option<Suspects> {
+    match suspecting {
+        Some(task) => task.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
 /// A run under way.
 pub(super) struct Driver {
     pub(super) run: String,
@@ -92,6 +103,7 @@ pub(super) struct Driver {
     seq: u64,
     pub(super) lines_refused: u64,
     lease_at: RunTime,
+    suspecting: Option<Suspecting>,
     pub(super) ending: Option<Ending>,
     pub(super) record_failed: Option<String>,
     pub(super) _traces: Traces,
@@ -153,6 +165,7 @@ impl Driver {
             seq: 0,
             lines_refused: 0,
             lease_at: at,
+            suspecting: None,
             ending: None,
             record_failed: None,
             _traces: fleet.traces,
@@ -194,6 +207,7 @@ impl Driver {
                 Some(()) = self.stop.asked.recv() => self.asked_to_stop(StopLevel::Stop),
                 () = sleep_until(deadline) => self.step(Event::Tick),
                 _ = ticker.tick() => looked = self.look(looked),
+                found = suspects(&mut self.suspecting) => self.suspected(found),
                 Ok(()) = durable.changed() => {
                     let news = durable.borrow_and_update().clone();
                     self.acknowledge(&news);

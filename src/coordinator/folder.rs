@@ -152,8 +152,8 @@ mod tests {
     fn latest_moves_on_to_each_new_run_and_nothing_else_is_left() {
         let out = tempfile::tempdir().expect("a folder");
         let (scenario, plan) = (
-            Scenario { name: "accept".to_owned(), about: String::new(), stages: Vec::new(), pair: None },
-            Plan { seed: 7, stages: Vec::new() },
+            Scenario { name: "accept".to_owned(), ..Scenario::default() },
+            Plan { seed: 7, stages: Vec::new(), confirm_us: 0 },
         );
         let roster = Roster::default();
         for run in ["one", "two"] {

@@ -24,17 +24,17 @@ pub(super) fn cut(
     key: impl Fn(&str) -> SecretHex,
 ) -> StageSlice {
     let own = |flow: &&PlannedFlow| flow.from == host || flow.to == host;
-    let flows: BTreeSet<HostId> = stage
-        .rounds
-        .iter()
-        .flat_map(|round| &round.flows)
-        .filter(own)
+    let probes: Vec<HostId> =
+        stage.probes.iter().filter(|(observer, _)| *observer == host).map(|(_, target)| *target).collect();
+    let flows = stage.rounds.iter().flat_map(|round| &round.flows).filter(own);
+    let met: BTreeSet<HostId> = flows
         .flat_map(|flow| [flow.from, flow.to])
+        .chain(probes.iter().copied())
         .filter(|met| *met != host)
         .collect();
     // Reach carries no flow: there a host meets all others.
     let all = || addrs.keys().copied().filter(|met| *met != host).collect();
-    let meets = if stage.kind == StageKind::Reach { all() } else { flows };
+    let meets = if stage.kind == StageKind::Reach { all() } else { met };
     let peers = meets.into_iter().filter_map(|host| Some(Peer { host, addr: *addrs.get(&host)? })).collect();
     let round = |round: &PlannedRound| {
         let flows: Vec<FlowSlice> =
@@ -50,7 +50,9 @@ pub(super) fn cut(
         stage: stage.index,
         kind: stage.kind,
         fleet_key: key("fleet"),
+        for_us: stage.length().as_micros() as u64,
         peers,
+        probes,
         rounds: stage.rounds.iter().filter_map(round).collect(),
     }
 }
@@ -95,7 +97,7 @@ mod tests {
 
     fn stage() -> PlannedStage {
         let rounds = vec![round(0, &[(1, 0, 1), (2, 2, 3)]), round(1_000_000, &[(3, 0, 2)])];
-        PlannedStage { index: 2, name: "pairs".to_owned(), kind: StageKind::Load, rounds }
+        PlannedStage { index: 2, name: "pairs".to_owned(), rounds, ..PlannedStage::default() }
     }
 
     fn slice(host: u16) -> StageSlice {

@@ -39,8 +39,14 @@ fn settings(dir: &Path, expect: usize) -> Settings {
         rate: Rate::Unpaced,
         carriage: Carriage::tcp(1),
     };
-    let stage =
-        Stage { name: "storm".to_owned(), steps: vec![dose], for_us: 1_000_000, repeat: 1, gap_us: 0 };
+    let stage = Stage {
+        name: "storm".to_owned(),
+        steps: vec![dose],
+        for_us: 1_000_000,
+        repeat: 1,
+        matchings: None,
+        gap_us: 0,
+    };
     Settings {
         listen: "127.0.0.1:0".parse().expect("an address"),
         advertise: None,
@@ -54,7 +60,7 @@ fn settings(dir: &Path, expect: usize) -> Settings {
             name: "storm".to_owned(),
             about: "a test".to_owned(),
             stages: vec![stage],
-            pair: None,
+            ..Scenario::default()
         },
         seed: 7,
         simulated_links: true,

@@ -5,21 +5,38 @@
 //! else is known of a host, `files` what its files told, `evidence` what its own kernel says
 //! to that; `verdict` is where they meet. `live` is the same fold, early.
 
+pub mod address;
 pub mod audit;
 pub mod cause;
+pub mod confirm;
 pub mod contact;
 pub mod corruption;
+pub mod degrading;
+pub mod detect;
 pub mod evidence;
 pub mod explain;
 pub mod fall;
 pub mod falls;
 pub mod files;
+pub mod frames;
+pub mod latency;
+pub mod limit;
 pub mod live;
+pub mod localise;
+pub mod loss;
 pub mod measured;
+pub mod new_flows;
+pub mod outage;
 pub mod pair;
+pub mod poisson;
+pub mod precedence;
+pub mod quiet;
+pub mod rack;
 pub mod robust;
 pub mod seen;
+pub mod sequence;
 pub mod slow;
+pub mod stalls;
 pub mod summary;
 #[cfg(test)]
 mod tests;

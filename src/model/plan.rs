@@ -2,6 +2,7 @@
 //! plan they come to for a fleet and a seed; and what a policy demands of its hosts.
 
 pub mod carriage;
+pub mod confirm;
 pub mod dose;
 pub mod draft;
 pub mod layout;

@@ -7,5 +7,6 @@ pub mod file;
 pub mod kernel_log;
 pub mod line;
 pub mod moved;
+pub mod probe;
 pub mod read;
 pub mod text;

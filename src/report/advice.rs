@@ -29,6 +29,78 @@ pub const fn next_step(kind: FindingKind) -> &'static str {
             "One direction works, so link and routing mostly do. Save `ethtool -S`, look for a stuck queue or \
              a broken pair or fibre in that direction, then swap transceiver, cable and card in turn."
         }
+        FindingKind::AddressLost => {
+            "Find out who took the address away: the lease (`journalctl -u systemd-networkd`, dhclient's log), \
+             a script, a second manager of the same interface. Then run again."
+        }
+        FindingKind::DuplicateAddress => {
+            "Find the other holder by its hardware address (`ip neigh`, the switch's table), take the address \
+             away from one of the two, and flush the entries (`ip neigh flush`)."
+        }
+        FindingKind::NeighbourFailure => {
+            "Look at both ends' tables (`ip neigh`), at what filters ARP or neighbour discovery between them, \
+             and at static entries; flush the wrong ones and run again."
+        }
+        FindingKind::MtuBlackHole => {
+            "Send frames of the size that is lost by hand (`ping -M do -s SIZE`), hop by hop, to find who drops \
+             them; make the MTU the same on host, switch and everything between."
+        }
+        FindingKind::MtuMismatch => {
+            "Set the MTU to what the fleet has, on the interface and where it is configured, and run again: \
+             until then large frames do not arrive there."
+        }
+        FindingKind::NewFlowsRefused => {
+            "Look at tables of flows and connections on the host and before it (`conntrack -S`, \
+             `sysctl net.netfilter.nf_conntrack_max`, the switch's or hypervisor's limits), and make them larger."
+        }
+        FindingKind::DeadQueue => {
+            "Compare the counters of its queues (`ethtool -S`): one stands still. Try with a single queue \
+             (`ethtool -L`), then another driver or firmware; swap the card if it stays."
+        }
+        FindingKind::PacketLoss => {
+            "Save `ethtool -S` and the switch port's counters: errors there tell cable and optics from the card. \
+             Swap the cable first, then the port, then the card; run again after each."
+        }
+        FindingKind::LossAboveRate => {
+            "Compare ring sizes, interrupt moderation and flow control with a peer (`ethtool -g`, `-c`, `-a`), and \
+             look for a limit of its instance; then run `packet-rates` of the scenario accept again."
+        }
+        FindingKind::Duplication => {
+            "Look for a loop, a bond with two live members, or a mirror port; a switch that floods shows it on \
+             several hosts at once."
+        }
+        FindingKind::Reordering => {
+            "Look at what spreads one flow over several ways: a bond's hash, receive steering (`ethtool -n`, RPS), \
+             members of the uplink; TCP takes three overtaken segments for a loss."
+        }
+        FindingKind::Stalls => {
+            "Look for PAUSE frames on both ends of the link (`ethtool -S`, `-a`), for power management (`ethtool \
+             --show-eee`, the processor's idle states) and at the firmware's version."
+        }
+        FindingKind::Latency => {
+            "Compare interrupt moderation, idle states and queues with a fast host (`ethtool -c`, `cpupower \
+             idle-info`), and the ways that its switch and theirs take."
+        }
+        FindingKind::LatencyUnderLoad => {
+            "Compare queues and their limits with a peer (`tc -s qdisc`, byte queue limits, `ethtool -g`): what is \
+             late at half load waits in a queue that others do not have."
+        }
+        FindingKind::Degrading => {
+            "Watch temperature and errors while it runs (`sensors`, `ethtool -m`, `ethtool -S`), and run the same \
+             for longer: it may fail outright."
+        }
+        FindingKind::ClockJump => {
+            "The worker's clock jumped, so its lines cannot be placed. Look for a paused or migrated virtual \
+             machine, then run this host again."
+        }
+        FindingKind::RackUplink => {
+            "Look at the ports, optics and members of the uplink between the racks, on both sides; hosts are fine \
+             within their racks."
+        }
+        FindingKind::RateLimit => {
+            "Ask what the instance type or the port allows, and for how long; test within it, or on a larger type. \
+             No card is accused by this."
+        }
         FindingKind::FailSlow => {
             "Compare driver, firmware, negotiated speed, PCIe width and offloads with a host that was fast \
              (`ethtool`, `lspci -vv`). A difference found there is the first thing to put right."
@@ -96,7 +168,7 @@ pub const NOT_MEASURED: &str = "Nothing is known of this card. Put right what th
      was not measured must not count as healthy.";
 
 /// All kinds, for tests and documents that must miss none.
-pub const ALL_KINDS: [FindingKind; 20] = [
+pub const ALL_KINDS: [FindingKind; 38] = [
     FindingKind::DiesUnderLoad,
     FindingKind::LinkDown,
     FindingKind::LinkFlap,
@@ -104,6 +176,24 @@ pub const ALL_KINDS: [FindingKind; 20] = [
     FindingKind::OneWayDead,
     FindingKind::FailSlow,
     FindingKind::Corruption,
+    FindingKind::AddressLost,
+    FindingKind::DuplicateAddress,
+    FindingKind::NeighbourFailure,
+    FindingKind::MtuBlackHole,
+    FindingKind::MtuMismatch,
+    FindingKind::NewFlowsRefused,
+    FindingKind::DeadQueue,
+    FindingKind::PacketLoss,
+    FindingKind::LossAboveRate,
+    FindingKind::Duplication,
+    FindingKind::Reordering,
+    FindingKind::Stalls,
+    FindingKind::Latency,
+    FindingKind::LatencyUnderLoad,
+    FindingKind::Degrading,
+    FindingKind::ClockJump,
+    FindingKind::RackUplink,
+    FindingKind::RateLimit,
     FindingKind::WorkerLost,
     FindingKind::WorkerFrozen,
     FindingKind::HostRebooted,

@@ -55,6 +55,11 @@ pub fn line(event: &RunEvent, names: &[HostName]) -> Option<String> {
             let (direction, length) = (words::direction(*direction), figures::seconds(Some(*for_s)));
             stamped(*at, "over", &format!("{} {direction}  since then, for {length}", host(id)))
         }
+        RunEvent::Suspected { at, hosts } => {
+            let all: Vec<String> =
+                hosts.iter().map(|(id, kinds)| format!("{} ({})", host(id), kinds.join(", "))).collect();
+            stamped(*at, "SUSPECT", &format!("{}; tried once more", all.join("; ")))
+        }
         RunEvent::ContactLost { host: id, at, why } => {
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
             stamped(*at, "NO CONTACT", &format!("{}{why}", host(id)))

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
 };
 
-use super::socket::{TCP_INFO_BYTES, TcpInfo, parse_tcp_info};
+use super::socket::{TcpInfo, parse_tcp_info};
 
 /// `linux/sock_diag.h` and `linux/inet_diag.h`.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -141,7 +141,7 @@ fn connection(message: &[u8], peer: SocketAddr) -> Option<Connection> {
         let value = rest.get(4..usize::from(length))?;
         match kind {
             INET_DIAG_INFO => {
-                found = value.first_chunk::<TCP_INFO_BYTES>().map(parse_tcp_info);
+                found = parse_tcp_info(value);
             }
             INET_DIAG_CONG => {
                 let name = value.split(|byte| *byte == 0).next()?;

@@ -119,6 +119,8 @@ pub struct TcpInfo {
     pub sndbuf_limited_us: u64,
     /// Bytes that the far end has acknowledged; its handshake counts as one.
     pub bytes_acked: u64,
+    /// Segments that the far end received twice; 0 where the kernel does not tell (before 4.19).
+    pub dsack_dups: u32,
 }
 
 impl TcpInfo {
@@ -127,6 +129,7 @@ impl TcpInfo {
         TcpFlow {
             segs: u64::from(self.data_segs_out.wrapping_sub(before.data_segs_out)),
             retr: u64::from(self.total_retrans.wrapping_sub(before.total_retrans)),
+            dsack: u64::from(self.dsack_dups.wrapping_sub(before.dsack_dups)),
             rtt_us: self.rtt_us,
             backoff: self.backoff,
             rwnd_us: self.rwnd_limited_us.saturating_sub(before.rwnd_limited_us),
@@ -136,8 +139,11 @@ impl TcpInfo {
     }
 }
 
-/// Bytes of `struct tcp_info` that are read: up to and with `tcpi_sndbuf_limited`.
-pub(super) const TCP_INFO_BYTES: usize = 192;
+/// Bytes of `struct tcp_info` that are read: up to and with `tcpi_dsack_dups`.
+const TCP_INFO_BYTES: usize = 220;
+
+/// What a kernel must tell at least: up to and with `tcpi_sndbuf_limited` (4.9).
+const TCP_INFO_LEAST_BYTES: usize = 192;
 
 /// Reads `TCP_INFO`. Only to be called by the thread that sends on the socket: another one
 /// waits for the socket's lock, for up to 236 ms as measured.
@@ -157,21 +163,26 @@ pub fn tcp_info(socket: &impl AsRawFd) -> io::Result<TcpInfo> {
     if done != 0 {
         return Err(io::Error::last_os_error());
     }
-    if (length as usize) < TCP_INFO_BYTES {
-        return Err(io::Error::other("this kernel's TCP_INFO is shorter than 192 bytes (before 4.9)"));
-    }
-    Ok(parse_tcp_info(&raw))
+    parse_tcp_info(&raw[..(length as usize).min(TCP_INFO_BYTES)])
+        .ok_or_else(|| io::Error::other("this kernel's TCP_INFO is shorter than 192 bytes (before 4.9)"))
 }
 
-/// Offsets as in `include/uapi/linux/tcp.h`; fields are only ever appended there.
-pub(super) fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
+/// Offsets as in `include/uapi/linux/tcp.h`; fields are only ever appended there, and what an
+/// older kernel does not tell is 0. `None` of less than every kernel tells.
+pub(super) fn parse_tcp_info(told: &[u8]) -> Option<TcpInfo> {
+    let mut raw = [0; TCP_INFO_BYTES];
+    let length = told.len().min(TCP_INFO_BYTES);
+    raw[..length].copy_from_slice(&told[..length]);
+    if length < TCP_INFO_LEAST_BYTES {
+        return None;
+    }
     let u32_at = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
     let u64_at = |at: usize| {
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&raw[at..at + 8]);
         u64::from_ne_bytes(bytes)
     };
-    TcpInfo {
+    Some(TcpInfo {
         backoff: raw[4],
         rtt_us: u32_at(68),
         total_retrans: u32_at(100),
@@ -180,7 +191,8 @@ pub(super) fn parse_tcp_info(raw: &[u8; TCP_INFO_BYTES]) -> TcpInfo {
         rwnd_limited_us: u64_at(176),
         sndbuf_limited_us: u64_at(184),
         bytes_acked: u64_at(120),
-    }
+        dsack_dups: u32_at(216),
+    })
 }
 
 #[cfg(test)]

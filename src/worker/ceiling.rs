@@ -90,7 +90,15 @@ fn measure(threads: usize) -> io::Result<u64> {
         let for_us = (BEGIN_MAX + WARM_UP + MEASURED).as_micros() as u64;
         let round = Round { offset_us: 0, for_us, carriage: Carriage::tcp(2), flows: vec![flow] };
         let payload = Arc::clone(&payload);
-        let stage = Stage { index: 0, fleet_key: key, payload, rounds: vec![round], peers: BTreeMap::new() };
+        let stage = Stage {
+            index: 0,
+            fleet_key: key,
+            payload,
+            rounds: vec![round],
+            peers: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            for_us: 0,
+        };
         end.carriers.tell(&Command::Prepare(Arc::new(stage)));
         end.carriers.tell(&Command::Start { stage: 0, at: start });
     }

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use crate::model::record::{
-    facts::{Asked, Counters, Fact, HostFacts},
+    facts::{Asked, Counters, Fact, HostFacts, Neighbour},
     read::{self, ReadError, link::Link},
 };
 
@@ -118,6 +118,12 @@ impl HostReader {
             let found = take("pressure", self.parse(&path, read::cpu::pressure));
             counters.cpu.extend(found.into_iter().map(|(kind, us)| (format!("pressure.{what}.{kind}"), us)));
         }
+        match self.neighbours() {
+            Ok(neighbours) => counters.neighbours = neighbours,
+            Err(error) => {
+                unread.insert("neighbours".to_owned(), error.to_string());
+            }
+        }
         match self.addresses() {
             Ok(addresses) => counters.addresses = addresses,
             Err(error) => {
@@ -135,6 +141,10 @@ impl HostReader {
 
     fn qdisc(&self) -> Result<BTreeMap<String, u64>, AskError> {
         Ok(read::qdisc::qdisc(&self.answers.route_qdiscs()?, self.index)?)
+    }
+
+    fn neighbours(&self) -> Result<Vec<Neighbour>, AskError> {
+        Ok(read::neighbour::neighbours(&self.answers.route_neighbours()?, self.index)?)
     }
 
     fn addresses(&self) -> Result<Vec<String>, AskError> {

@@ -24,6 +24,7 @@ use super::{
     nic,
     offset::OffsetFilter,
     outbox::Outbox,
+    prober::Prober,
     transfer::{Command, hosted::Hosted, stage::Stage},
 };
 use crate::{
@@ -85,7 +86,10 @@ pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
     let sampler = Sampler::new(Arc::clone(&parts.shared), parts.link_reader()?);
     let kernel_log = KernelLog::open(&nic::describe(&parts.card));
     let telling = Telling::new(&parts);
+    let prober = Prober::start(&parts.shared)
+        .map_err(|error| Ending::Failed(format!("cannot start the probing thread: {error}")))?;
     let mut serving = Serving {
+        prober,
         identity,
         outbox,
         sampler,
@@ -131,6 +135,7 @@ async fn join_run(parts: &Parts) -> Result<WorkerIdentity, Ending> {
 
 struct Serving {
     parts: Parts,
+    prober: Prober,
     identity: Arc<WorkerIdentity>,
     outbox: Outbox,
     sampler: Sampler,
@@ -345,6 +350,7 @@ impl Serving {
     fn stop_sending(&mut self) {
         self.parts.carriers.tell(&Command::Stop);
         self.hosted.stop();
+        self.prober.stop();
     }
 
     /// Tells what came to the kernel's log; until the run's time is known it stays there.
@@ -404,7 +410,9 @@ impl Serving {
         let carriers = self.parts.carriers;
         // Carriers notice within 100 ms; joining them must not hold up the last frames.
         let (hosted, depot) = (self.hosted, Arc::clone(&self.parts.shared.depot));
+        let prober = self.prober;
         let joined = tokio::task::spawn_blocking(move || {
+            prober.quit();
             hosted.quit();
             depot.clear();
             carriers.quit();

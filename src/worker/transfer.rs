@@ -19,7 +19,11 @@ use std::{
 use hdrhistogram::Histogram;
 
 use crate::{
-    model::{fleet::units::RunTime, plan::layout::FlowId, record::line::Body},
+    model::{
+        fleet::{host::HostId, units::RunTime},
+        plan::layout::FlowId,
+        record::line::Body,
+    },
     sys::clock,
 };
 
@@ -113,7 +117,13 @@ pub struct Shared {
     pub depot: Arc<depot::Depot>,
     /// By flow: where its sink listens, for transports beside the carriers.
     pub offers: Mutex<BTreeMap<FlowId, String>>,
+    /// Scheduled probes that were answered here: by whom they were sent, of which tick, and
+    /// how long they were held, microseconds.
+    pinged: Mutex<Vec<(HostId, u64, u64)>>,
 }
+
+/// Answered probes that are kept for the prober: ten seconds' of a large fleet's observers.
+const PINGED_MAX: usize = 4096;
 
 /// Lateness is counted up to a minute, to three digits.
 const LATENESS_MAX_US: u64 = 60_000_000;
@@ -141,7 +151,21 @@ impl Shared {
             threads: Mutex::default(),
             depot: Arc::new(depot::Depot::new(spool)),
             offers: Mutex::default(),
+            pinged: Mutex::default(),
         }
+    }
+
+    /// A probe was answered here.
+    pub fn note_pinged(&self, observer: HostId, tick: u64, held_us: u64) {
+        let mut pinged = self.pinged.lock().unwrap_or_else(PoisonError::into_inner);
+        if pinged.len() < PINGED_MAX {
+            pinged.push((observer, tick, held_us));
+        }
+    }
+
+    /// Probes that were answered since the last call.
+    pub fn take_pinged(&self) -> Vec<(HostId, u64, u64)> {
+        std::mem::take(&mut self.pinged.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The run's time now, as far as this worker knows.

@@ -1,11 +1,12 @@
 //! What the course asks for, done.
 
-use super::{Driver, EPOCH};
+use super::{Driver, EPOCH, Suspecting};
 use crate::{
     coordinator::slices,
     model::{
         fleet::{host::HostId, units::RunTime},
-        plan::{layout::StageKind, schedule},
+        judge::confirm::{self, Suspects},
+        plan::{self, confirm::Frame, layout::StageKind, schedule},
         record::line::Body,
         run::{
             course::{Action, Event, Order},
@@ -29,6 +30,7 @@ impl Driver {
                     Action::Announce(event) => self.teller.tell(event),
                     Action::Calibrated => self.calibrated(),
                     Action::WorkOutRates { stage } => events.push_back(self.rates(stage)),
+                    Action::Suspect => self.suspecting = Some(self.look_for_suspects()),
                     Action::Over(ending) => self.ending = Some(ending),
                 }
             }
@@ -43,7 +45,7 @@ impl Driver {
             Order::Stop { why } => FromCoordinator::Stop { why },
             Order::Finish => FromCoordinator::Finish,
             Order::Prepare { stage } => {
-                let planned = self.plan.stages.get(usize::from(stage))?;
+                let planned = self.course.stage(stage)?;
                 let slice = slices::cut(planned, host, &self.addrs, self.course.rates(), |label| {
                     identity::derive(&self.secret, label)
                 });
@@ -76,21 +78,58 @@ impl Driver {
             return Event::Rates { stage, rates };
         }
         let calibrates = self.plan.stages.iter().any(|planned| planned.kind == StageKind::Calibrate);
-        let rates = match self.plan.stages.get(usize::from(stage)) {
+        let rates = match self.course.stage(stage) {
             None => Ok(std::collections::BTreeMap::new()),
             Some(planned) if !calibrates => Ok(schedule::rates_as_written(planned)),
-            Some(planned) => {
-                schedule::rates(planned, &self.live.capacities()).map_err(|faults| faults.to_string())
-            }
+            Some(planned) => schedule::rates(planned, &self.live.capacities(), &self.live.frame_rates())
+                .map_err(|faults| faults.to_string()),
         };
         Event::Rates { stage, rates }
+    }
+
+    /// Looks for suspects beside the loop: a large record takes longer than a lease.
+    fn look_for_suspects(&self) -> Suspecting {
+        let mut seen = self.live.seen().clone();
+        tokio::task::spawn_blocking(move || {
+            seen.settle();
+            confirm::suspects(&seen)
+        })
+    }
+
+    /// Who is suspected: into the record, to the watcher, and to the course as stages.
+    pub(super) fn suspected(&mut self, found: Option<Suspects>) {
+        self.suspecting = None;
+        let Some(Suspects { mut seen, wishes }) = found else {
+            self.teller.note("looking for suspects broke; nobody is tried again".to_owned());
+            return self.step(Event::Confirm { stages: Vec::new() });
+        };
+        let rounds = self.plan.stages.iter().flat_map(|stage| &stage.rounds);
+        let last_flow = rounds.flat_map(|round| &round.flows).map(|flow| flow.flow).max().unwrap_or(0);
+        let hosts = self.roster.hosts();
+        let frame = Frame {
+            hosts: &hosts,
+            cleared: &seen.cleared,
+            index: self.plan.stages.len() as u16,
+            first_flow: last_flow + 1,
+            most_us: self.plan.confirm_us,
+        };
+        let probes = self.plan.stages.last().map_or(&[][..], |stage| &stage.probes);
+        let trying = plan::confirm::lay_out(&wishes, frame, probes);
+        seen.untried.extend(trying.untried);
+        if !seen.hosts.is_empty() {
+            let hosts = seen.hosts.iter().map(|(host, kinds)| (*host, kinds.clone())).collect();
+            self.teller.tell(RunEvent::Suspected { at: self.clock.now(), hosts });
+        }
+        self.write(Body::Suspects(seen));
+        self.step(Event::Confirm { stages: trying.stage.into_iter().collect() });
     }
 
     fn calibrated(&mut self) {
         let hosts = self.live.capacities();
         let capacity = hosts.iter().filter_map(|(host, (tx, rx))| Some((*host, (*tx)?, (*rx)?))).collect();
         self.teller.tell(RunEvent::Calibrated { capacity });
-        self.write(Body::Capacity { hosts });
+        let frames = self.live.frame_rates();
+        self.write(Body::Capacity { hosts, frames });
     }
 
     /// Numbers the present instance of a host, and says so in the record.

@@ -2,12 +2,15 @@
 //! precedence, and one finding for each cause.
 //!
 //! The order is the table [`CAUSES`]: what the worker's own process did comes first, then
-//! carrier facts, then which direction died, then the tie to load; the rest is an outage.
+//! carrier and address facts, then which direction died, then what still passed; then the tie
+//! to load; the rest is an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    address,
     falls::Fall,
+    frames, new_flows,
     seen::Seen,
     summary::{Basis, Direction, Finding, FindingKind, Severity},
 };
@@ -29,7 +32,8 @@ pub const OBSERVERS_MIN: usize = 3;
 type Claim = fn(&Seen, &Fall) -> Option<FindingKind>;
 
 /// Who may claim a fall, in the order of precedence.
-const CAUSES: &[Claim] = &[process::claim, link::claim, way::claim];
+const CAUSES: &[Claim] =
+    &[process::claim, link::claim, address::claim, way::claim, new_flows::claim, frames::claim];
 
 /// The findings on one blamed host, from its own falls.
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
@@ -55,6 +59,11 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
         .map(|(kind, falls)| match kind {
             FindingKind::LinkDown | FindingKind::LinkFlap => link::finding(seen, host, &falls),
             FindingKind::OneWayDead => way::finding(seen, host, &falls),
+            FindingKind::AddressLost | FindingKind::DuplicateAddress | FindingKind::NeighbourFailure => {
+                address::finding(seen, host, kind, &falls)
+            }
+            FindingKind::NewFlowsRefused => new_flows::stuck(seen, host, &falls),
+            FindingKind::MtuBlackHole => frames::stuck(seen, host, &falls),
             kind => process::finding(seen, host, kind, &falls),
         })
         .collect();

@@ -3,7 +3,8 @@
 //! # Rule
 //!
 //! Greedy explain-away, after deTector's localisation: the host that lost the most distinct
-//! peers, or that has evidence of its own (lost contact, carrier, a stalled worker), takes
+//! peers, or that has evidence of its own (lost contact, carrier, a stalled worker, silence
+//! that all its observers probed), takes
 //! the blame; every fall that is then fully shared with a blamed host is explained by it; repeat.
 //! A host that lost one single peer is never blamed on bytes alone: it and its peer look the
 //! same from outside, and the pair is reported as a path.
@@ -14,7 +15,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{falls::Fall, seen::Seen};
+use super::{
+    falls::Fall,
+    outage::{self, Outage},
+    seen::Seen,
+};
 use crate::model::{
     fleet::{
         host::HostId,
@@ -48,11 +53,12 @@ pub struct Explained {
 
 /// Explains every fall.
 pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
+    let outages = outage::all(seen);
     let mut explained = Explained::default();
     let mut blamed: BTreeSet<HostId> = BTreeSet::new();
     loop {
         explain_by(falls, &blamed, &mut explained);
-        match next_blame(seen, falls, &blamed, &explained) {
+        match next_blame(seen, falls, &outages, &blamed, &explained) {
             Some(host) => {
                 blamed.insert(host);
             }
@@ -95,6 +101,7 @@ fn explain_by(falls: &[Fall], blamed: &BTreeSet<HostId>, explained: &mut Explain
 fn next_blame(
     seen: &Seen,
     falls: &[Fall],
+    outages: &[Outage],
     blamed: &BTreeSet<HostId>,
     explained: &Explained,
 ) -> Option<HostId> {
@@ -104,7 +111,7 @@ fn next_blame(
             continue;
         }
         let (local, peers, silent) = scores.entry(fall.host).or_default();
-        *local |= has_local_evidence(seen, fall);
+        *local |= has_local_evidence(seen, outages, fall);
         peers.extend(fall.peers.iter().filter(|peer| !blamed.contains(peer)));
         *silent += fall.end().min(seen.latest.slot()).saturating_sub(fall.since);
     }
@@ -116,11 +123,12 @@ fn next_blame(
 }
 
 /// Whether something on the host itself, and on no peer of this fall, tells that it was this host.
-fn has_local_evidence(seen: &Seen, fall: &Fall) -> bool {
+fn has_local_evidence(seen: &Seen, outages: &[Outage], fall: &Fall) -> bool {
     let local = |host: HostId| {
         contact_lost_during(seen, host, fall)
             || carrier_lost_during(seen, host, fall)
             || stalled_during(seen, host, fall)
+            || outage::was_out_during(outages, host, fall)
     };
     local(fall.host) && !fall.peers.iter().any(|peer| local(*peer))
 }

@@ -6,10 +6,13 @@ use std::collections::BTreeSet;
 
 use super::{
     fall::{Slot, Turn, Watch},
-    seen::{RoundSeen, Seen, WAYS, Way},
+    seen::{FlowSeen, RoundSeen, Seen, WAYS, Way},
     summary::Direction,
 };
-use crate::model::{fleet::host::HostId, plan::layout::StageKind};
+use crate::model::{
+    fleet::host::HostId,
+    plan::layout::{FlowId, StageKind},
+};
 
 /// Falls of the two directions whose onsets lie this close are one: 1 s in slots. A dead
 /// card's receiving side is seen through its own worker, whose queues drain for a while.
@@ -121,7 +124,7 @@ pub fn slot_of(seen: &Seen, round: &RoundSeen, host: HostId, way: Way, slot: u64
     // Files that are through leave less to carry; a paced plan has left them out already.
     let part = round.by_host.get(&host);
     let share = part.map_or(1.0, |part| seen.files.active_share(part.of(way), slot));
-    let rest = if round.paced { 1.0 } else { share };
+    let rest = if round.is_paced() { 1.0 } else { share };
     Slot {
         slot,
         carried_bps: carried.map(|(bps, _)| bps),
@@ -135,8 +138,26 @@ pub fn slot_of(seen: &Seen, round: &RoundSeen, host: HostId, way: Way, slot: u64
 pub fn loaded_rounds(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = &RoundSeen> {
     seen.rounds.iter().filter(move |round| {
         round.kind != StageKind::Reach
+            && !round.makes_connections()
             && round.by_host.get(&host).is_some_and(|part| !part.of(way).is_empty())
     })
+}
+
+/// Flows of a kind of stage during which neither end fell off, with their rounds.
+pub fn undisturbed<'a>(
+    seen: &'a Seen,
+    falls: &'a [Fall],
+    kind: StageKind,
+) -> impl Iterator<Item = (FlowId, &'a FlowSeen, &'a RoundSeen)> {
+    let disturbed = move |flow: &FlowSeen, round: &RoundSeen| {
+        falls.iter().any(|fall| {
+            (fall.host == flow.from || fall.host == flow.to)
+                && fall.since < round.end
+                && round.start < fall.end()
+        })
+    };
+    let flows = seen.flows.iter().map(|(id, flow)| (*id, flow, &seen.rounds[flow.round]));
+    flows.filter(move |(_, flow, round)| round.kind == kind && !disturbed(flow, round))
 }
 
 fn opened(seen: &Seen, host: HostId, way: Way, since: u64, offered_bps: Option<f64>) -> Fall {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     fall::{Turn, Watch},
     falls, robust,
-    seen::{Seen, WAYS, Way},
+    seen::{RoundSeen, Seen, WAYS, Way},
     summary::Direction,
 };
 use crate::model::{
@@ -18,7 +18,10 @@ use crate::model::{
         host::HostId,
         units::{BitRate, RunTime, SLOT_US, SLOTS_PER_S},
     },
-    plan::{layout::StageKind, schedule::Capacities},
+    plan::{
+        layout::StageKind,
+        schedule::{Capacities, FrameRates},
+    },
     record::line::Line,
     run::event::RunEvent,
 };
@@ -75,25 +78,50 @@ impl Live {
         events
     }
 
+    /// All that was seen so far.
+    pub const fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
     /// What calibration came to: of each host and direction the best round's median slot.
     pub fn capacities(&self) -> Capacities {
-        let rounds: Vec<_> =
-            self.seen.rounds.iter().filter(|round| round.kind == StageKind::Calibrate).collect();
-        let best = |host: HostId, way: Way| {
-            let medians = rounds.iter().filter_map(|round| {
-                let from = round.start + WARM_UP_SLOTS as u64;
-                let known: Vec<f64> = (from..round.end)
-                    .filter_map(|slot| Some(self.seen.carried(round, host, way, slot)?.0))
-                    .collect();
-                robust::median(&known)
-            });
-            medians.reduce(f64::max).filter(|bps| *bps > 0.0).map(|bps| BitRate::from_bps(bps as u64))
+        let best =
+            |host, way| self.best_calibrated(host, way, false).map(|bps| BitRate::from_bps(bps as u64));
+        self.of_each(best)
+    }
+
+    /// The same in the smallest frames a second; empty where that was not asked for.
+    pub fn frame_rates(&self) -> FrameRates {
+        let frames = |host, way| {
+            let size = self.calibrated(true).next()?.frame_bytes()?;
+            self.best_calibrated(host, way, true).map(|bps| (bps / 8.0 / f64::from(size)) as u32)
         };
-        self.seen
-            .hosts
-            .iter()
-            .map(|host| (host.id, (best(host.id, Way::Tx), best(host.id, Way::Rx))))
-            .collect()
+        if self.calibrated(true).next().is_none() { FrameRates::new() } else { self.of_each(frames) }
+    }
+
+    fn of_each<T>(&self, of: impl Fn(HostId, Way) -> Option<T>) -> BTreeMap<HostId, (Option<T>, Option<T>)> {
+        let hosts = self.seen.hosts.iter();
+        hosts.map(|host| (host.id, (of(host.id, Way::Tx), of(host.id, Way::Rx)))).collect()
+    }
+
+    /// Rounds of calibration: in frames of a size, or as large as they go.
+    fn calibrated(&self, frames: bool) -> impl Iterator<Item = &RoundSeen> {
+        let rounds = self.seen.rounds.iter();
+        rounds.filter(move |round| {
+            round.kind == StageKind::Calibrate && round.frame_bytes().is_some() == frames
+        })
+    }
+
+    /// The best of its rounds' median slots, bits per second.
+    fn best_calibrated(&self, host: HostId, way: Way, frames: bool) -> Option<f64> {
+        let medians = self.calibrated(frames).filter_map(|round| {
+            let from = round.start + WARM_UP_SLOTS as u64;
+            let known: Vec<f64> = (from..round.end)
+                .filter_map(|slot| Some(self.seen.carried(round, host, way, slot)?.0))
+                .collect();
+            robust::median(&known)
+        });
+        medians.reduce(f64::max).filter(|bps| *bps > 0.0)
     }
 
     /// Hosts whose interface was busy before this run had put any load on it: what it carried
@@ -193,6 +221,7 @@ fn next_turn(seen: &Seen, track: &mut Track, host: HostId, way: Way, now: RunTim
     loop {
         let round = seen.rounds.get(track.round)?;
         let has_traffic = round.kind != StageKind::Reach
+            && !round.makes_connections()
             && round.by_host.get(&host).is_some_and(|part| !part.of(way).is_empty());
         track.slot = track.slot.max(round.start);
         if !has_traffic || track.slot >= round.end {

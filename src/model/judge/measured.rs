@@ -85,7 +85,7 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     };
     let streams = seen.rounds.iter().filter(|round| round.kind == StageKind::Load).filter_map(|round| {
         let part = round.by_host.get(&host)?;
-        Some((part.tx.len() + part.rx.len()) as u32 * u32::from(round.streams))
+        Some((part.tx.len() + part.rx.len()) as u32 * u32::from(round.dose.carriage.streams))
     });
     let mtu = seen.hosts.get(host.index()).and_then(|host| host.nic.mtu);
     let sent = bytes(Way::Tx).is_some_and(|bytes: u64| bytes > 0);
@@ -115,12 +115,12 @@ fn verify_cpu_s(seen: &Seen, host: HostId) -> Option<f64> {
 
 /// Whether a host took part in a round whose frames were as large as its interface carries.
 fn sent_full_frames(seen: &Seen, host: HostId) -> bool {
-    loaded(seen, host).any(|round| round.frame_size_bytes.is_none())
+    loaded(seen, host).any(|round| round.frame_bytes().is_none())
 }
 
 /// The largest of the frame sizes that were asked for.
 fn largest_planned(seen: &Seen, host: HostId) -> Option<u32> {
-    loaded(seen, host).filter_map(|round| round.frame_size_bytes).max().map(u32::from)
+    loaded(seen, host).filter_map(RoundSeen::frame_bytes).max().map(u32::from)
 }
 
 /// Rounds of load in which a host took part.
@@ -194,7 +194,7 @@ pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
         .filter(|way| {
             falls::loaded_rounds(seen, host, *way).any(|round| {
                 round.kind == StageKind::Load
-                    && round.saturates
+                    && round.saturates()
                     && round.by_host.get(&host).is_some_and(|part| part.load(*way) >= SATURATES)
             })
         })

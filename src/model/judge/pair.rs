@@ -232,7 +232,7 @@ impl Fold {
         self.round = Some(((at.0 + round.offset_us) / SLOT_US, round.for_us / 1_000_000));
         let rate_bps = match round.dose.rate {
             Rate::Bps(rate) => Some(rate.bps()),
-            Rate::Pps(_) | Rate::Share(_) | Rate::Unpaced => None,
+            Rate::Pps(_) | Rate::PpsShare(_) | Rate::Share(_) | Rate::Unpaced => None,
         };
         let seen = |from, to| Seen {
             from,

@@ -12,18 +12,22 @@ use crate::model::{
         units::{BitRate, RunTime, SLOT_US},
     },
     plan::{
-        dose::{Dose, Rate},
         layout::FlowId,
-        schedule::{self, Capacities},
+        schedule::{self, Capacities, FrameRates},
     },
-    record::line::{
-        Body, Contact, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, ReachPeer, Samples, StageBegun,
-        StreamSeen, VerifiedFlow,
+    record::{
+        facts::{CardFacts, CountersMoved, Neighbour},
+        line::{
+            Body, ConnectsFlow, Contact, CorruptSeen, DatagramFlow, DatagramsSent, Ended, HostSeen, Joined,
+            Line, LinkSeen, ReachPeer, Samples, StageBegun, StreamSeen, SuspectsSeen, TcpFlow, VerifiedFlow,
+        },
     },
 };
 
+pub mod probes;
 mod round;
 
+use probes::Probes;
 pub use round::{FlowSeen, HostFlows, RoundSeen, WAYS, Way};
 
 /// Everything seen so far.
@@ -59,8 +63,28 @@ pub struct Seen {
     pub corrupt: Vec<CorruptSeen>,
     /// What receivers compared, by flow.
     pub verified: BTreeMap<FlowId, VerifiedFlow>,
+    /// What sources' connections did, over a flow's life.
+    pub tcp: BTreeMap<FlowId, TcpFlow>,
+    /// What arrived of datagrams, as their receivers told, over a flow's life.
+    pub datagrams: BTreeMap<FlowId, DatagramFlow>,
+    /// And what was handed over, as their sources told.
+    pub datagrams_sent: BTreeMap<FlowId, DatagramsSent>,
+    /// What became of new connections, as they were told.
+    pub connects: Vec<(RunTime, FlowId, ConnectsFlow)>,
+    /// What probes came to.
+    pub probes: Probes,
+    /// Facts of each host's card, as they were told.
+    pub cards: BTreeMap<HostId, Vec<(RunTime, CardFacts)>>,
+    /// Addresses and neighbours of each host, as they changed.
+    pub moved: Vec<(HostId, RunTime, Changed)>,
+    /// Packets whose checksum was wrong, as each host's kernel counted since its start.
+    pub checksum_errors: BTreeMap<HostId, u64>,
+    /// Who was suspected after the last stage.
+    pub suspects: Option<SuspectsSeen>,
     /// What calibration came to.
     pub capacities: Capacities,
+    /// And in the smallest frames a second, where that was measured.
+    pub frame_rates: FrameRates,
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
     /// they took part after all.
     pub not_ready: BTreeMap<u16, BTreeMap<HostId, Option<u64>>>,
@@ -77,14 +101,53 @@ pub struct Seen {
     host_of_instance: BTreeMap<u16, HostId>,
 }
 
-/// Whether a dose is to fill links: small frames end at a packet rate, new connections carry
-/// next to nothing, and a file may end at a disk.
-fn saturates(dose: &Dose) -> bool {
-    let carriage = &dose.carriage;
-    dose.rate == Rate::Unpaced
-        && carriage.frame_size_bytes.is_none()
-        && carriage.connections_per_s.is_none()
-        && !carriage.transport.moves_a_file()
+/// Whether a flow is one that this host receives: nobody else's word on it counts.
+fn receives(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
+    flows.get(&flow).is_some_and(|seen| seen.to == host)
+}
+
+/// Whether a flow is one that this host sends.
+fn sends(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
+    flows.get(&flow).is_some_and(|seen| seen.from == host)
+}
+
+/// Adds what a line tells of flows that are its worker's to tell of.
+fn sum<T: Default>(
+    into: &mut BTreeMap<FlowId, T>,
+    told: &BTreeMap<FlowId, T>,
+    add: fn(&mut T, &T),
+    is_own: impl Fn(FlowId) -> bool,
+) {
+    for (flow, part) in told.iter().filter(|(flow, _)| is_own(**flow)) {
+        add(into.entry(*flow).or_default(), part);
+    }
+}
+
+/// Where kernels count packets whose checksum was wrong.
+const CHECKSUM_ERRORS: [&str; 3] =
+    ["protocols.Tcp.InCsumErrors", "protocols.Udp.InCsumErrors", "protocols.Udp6.InCsumErrors"];
+
+/// Addresses and neighbours that changed on a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changed {
+    /// Addresses that are gone.
+    pub gone: Vec<String>,
+    /// Addresses that came.
+    pub came: Vec<String>,
+    /// Neighbours whose entry is another one now.
+    pub neighbours: Vec<Neighbour>,
+}
+
+impl Changed {
+    /// What of a line's counters is of addresses; `None` where nothing is.
+    fn of(moved: &CountersMoved) -> Option<Self> {
+        let changed = Self {
+            gone: moved.addresses_gone.clone(),
+            came: moved.addresses_came.clone(),
+            neighbours: moved.neighbours.clone(),
+        };
+        (changed != Self::default()).then_some(changed)
+    }
 }
 
 impl Seen {
@@ -99,9 +162,16 @@ impl Seen {
         for line in record.lines.iter().filter(|line| line.i != 0) {
             seen.take(line);
         }
-        seen.streams.sort_by_key(|(_, stream)| stream.at);
-        seen.stalled.sort_by_key(|(_, from, _)| *from);
+        seen.settle();
         seen
+    }
+
+    /// Puts in order what lines of several workers tell of the same time.
+    pub fn settle(&mut self) {
+        self.streams.sort_by_key(|(_, stream)| stream.at);
+        self.stalled.sort_by_key(|(_, from, _)| *from);
+        self.connects.sort_by_key(|(at, flow, _)| (*at, *flow));
+        self.moved.sort_by_key(|(host, at, _)| (*at, *host));
     }
 
     /// Takes one line.
@@ -123,7 +193,10 @@ impl Seen {
             (Body::NotReady { stage, hosts, .. }, _) => {
                 self.not_ready.entry(*stage).or_default().extend(hosts.iter().map(|host| (*host, None)));
             }
-            (Body::Capacity { hosts }, _) => self.capacities.clone_from(hosts),
+            (Body::Capacity { hosts, frames }, _) => {
+                self.capacities.clone_from(hosts);
+                self.frame_rates.clone_from(frames);
+            }
             (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
             (Body::Impaired { since, why }, _) => self.impaired.push((*since, line.t, why.clone())),
             (Body::Closed { ended, why }, _) => self.ended = Some((line.t, *ended, why.clone())),
@@ -140,16 +213,38 @@ impl Seen {
             (Body::Ceiling { tcp_bps }, Some(host)) => {
                 self.ceilings.insert(host, *tcp_bps);
             }
-            (Body::Corrupt(corrupt), Some(host)) if self.receives(host, corrupt.flow) => {
+            (Body::Corrupt(corrupt), Some(host)) if receives(&self.flows, host, corrupt.flow) => {
                 self.corrupt.push(corrupt.clone());
             }
             (Body::Verified { flows }, Some(host)) => {
-                for (flow, part) in flows {
-                    if self.receives(host, *flow) {
-                        self.verified.entry(*flow).or_default().add(part);
-                    }
-                }
+                sum(&mut self.verified, flows, VerifiedFlow::add, |flow| receives(&self.flows, host, flow));
             }
+            (Body::Tcp(tcp), Some(host)) => {
+                sum(&mut self.tcp, &tcp.flows, TcpFlow::add, |flow| sends(&self.flows, host, flow));
+            }
+            (Body::Datagrams { flows }, Some(host)) => {
+                sum(&mut self.datagrams, flows, DatagramFlow::add, |flow| receives(&self.flows, host, flow));
+            }
+            (Body::DatagramsSent { flows }, Some(host)) => {
+                sum(&mut self.datagrams_sent, flows, DatagramsSent::add, |flow| {
+                    sends(&self.flows, host, flow)
+                });
+            }
+            (Body::Connects { flows }, Some(host)) => {
+                let own = flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow));
+                self.connects.extend(own.map(|(flow, part)| (line.t, *flow, *part)));
+            }
+            (Body::Probes(probes), Some(host)) => self.probes.take(host, probes),
+            (Body::Facts(facts), Some(host)) => {
+                self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
+            }
+            (Body::Counters(moved), Some(host)) => {
+                let errors: i64 = CHECKSUM_ERRORS.iter().filter_map(|name| moved.moved.get(*name)).sum();
+                *self.checksum_errors.entry(host).or_default() += u64::try_from(errors).unwrap_or(0);
+                let changed = Changed::of(moved);
+                self.moved.extend(changed.map(|changed| (host, line.t, changed)));
+            }
+            (Body::Suspects(suspects), None) => self.suspects = Some(suspects.clone()),
             (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
             // A line of an instance that never joined, or a source's own view: no rule asks for it.
@@ -190,22 +285,12 @@ impl Seen {
                 stage_name: begun.stage.name.clone(),
                 kind: begun.stage.kind,
                 number,
-                pattern: planned.dose.pattern,
-                ways: planned.dose.ways,
-                paced: planned.dose.rate != Rate::Unpaced,
-                saturates: saturates(&planned.dose),
-                frame_size_bytes: planned.dose.carriage.frame_size_bytes,
+                dose: planned.dose.clone(),
                 start,
                 end,
                 by_host,
-                streams: planned.dose.carriage.streams,
             });
         }
-    }
-
-    /// Whether a flow is one that this host receives: nobody else's word on it counts.
-    fn receives(&self, host: HostId, flow: FlowId) -> bool {
-        self.flows.get(&flow).is_some_and(|seen| seen.to == host)
     }
 
     fn sampled(&mut self, by: HostId, at: RunTime, samples: &Samples) {
@@ -316,10 +401,13 @@ impl Seen {
     /// no capacity is known.
     pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<f64> {
         let part = round.by_host.get(&host)?;
+        if round.makes_connections() {
+            return None;
+        }
         let rates: Option<Vec<f64>> =
             self.active(round, host, way, slot).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
         match rates {
-            Some(rates) if round.paced => Some(rates.iter().sum()),
+            Some(rates) if round.is_paced() => Some(rates.iter().sum()),
             _ => Some(self.capacity(host, way)? * part.load(way)),
         }
     }

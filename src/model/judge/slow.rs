@@ -20,10 +20,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    falls::Fall,
-    robust,
+    cause,
+    falls::{self, Fall},
+    loss, robust,
     seen::{Seen, WAYS, Way},
-    summary::{Basis, Direction, Finding, FindingKind, Severity},
+    summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{host::HostId, units::SLOT_US},
@@ -41,10 +42,11 @@ const FLOWS_MIN: usize = 3;
 
 /// The median of a component must lie this many standard errors under its class to stand
 /// alone, without a confirming pass.
-const Z_ALONE: f64 = -5.0;
+pub const Z_ALONE: f64 = -5.0;
 
-/// … and this many to be told as a suspicion.
-const Z_SUSPECT: f64 = -3.0;
+/// … and this many to be a suspicion that is tried again: in simulations with a confirming pass
+/// no healthy host was accused from here on.
+const Z_SUSPECT: f64 = -2.0;
 
 /// Scatter of healthy flows is never taken for less: when healthy peers agree within 0.1 %,
 /// a gap of 1 % would score beyond ten.
@@ -89,9 +91,8 @@ struct Slow {
 }
 
 /// Findings of slowness, by host.
-pub fn findings(seen: &Seen, falls: &[Fall]) -> BTreeMap<HostId, Finding> {
-    let one_way = samples(seen, falls, true);
-    let all = samples(seen, falls, false);
+pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+    let one_way = samples(seen, falls, Some(true));
     // In rounds that run both ways a slow sending side also delays the acknowledgements of
     // what its host receives, so the side is told from one-way rounds where there are enough.
     let enough = |samples: &[Sample]| {
@@ -99,30 +100,40 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> BTreeMap<HostId, Finding> {
             .iter()
             .all(|host| samples.iter().filter(|sample| sample.from == host.id).count() >= FLOWS_MIN)
     };
-    let samples = if enough(&one_way) { one_way } else { all };
+    let tells_ways = enough(&one_way);
+    let samples_of = if tells_ways { one_way } else { samples(seen, falls, None) };
+    let mut by_host = sides(samples_of, seen);
+    let mut found: Vec<(HostId, Finding)> =
+        by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, false))).collect();
+    if tells_ways {
+        let known: Vec<HostId> = by_host.keys().copied().collect();
+        by_host = sides(samples(seen, falls, Some(false)), seen);
+        // Who is slow one way is slow both ways too, and makes its partners so.
+        by_host.retain(|host, _| !known.contains(host));
+        found.extend(by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, true))));
+    }
+    found
+}
+
+/// The slow sides of each host.
+fn sides(samples: Vec<Sample>, seen: &Seen) -> BTreeMap<HostId, Vec<Slow>> {
     let mut by_host: BTreeMap<HostId, Vec<Slow>> = BTreeMap::new();
     for slow in explain_away(samples, seen) {
         by_host.entry(slow.host).or_default().push(slow);
     }
-    by_host.into_iter().map(|(host, slow)| (host, finding(seen, host, &slow))).collect()
+    by_host
 }
 
 /// Every measured pair flow against its class.
-fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
+fn samples(seen: &Seen, falls: &[Fall], one_way: Option<bool>) -> Vec<Sample> {
     let mut by_class: BTreeMap<Class, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
-    for (id, flow) in &seen.flows {
-        let round = &seen.rounds[flow.round];
-        let fits = round.kind == StageKind::Load
-            && round.pattern == Pattern::Pairs
-            && round.saturates
-            && (!one_way || round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty()));
-        let disturbed = falls.iter().any(|fall| {
-            (fall.host == flow.from || fall.host == flow.to)
-                && fall.since < round.end
-                && round.start < fall.end()
-        });
+    for (id, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
+        let is_one_way = round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty());
+        let fits = round.dose.pattern == Pattern::Pairs
+            && round.saturates()
+            && one_way.is_none_or(|wanted| wanted == is_one_way);
         // What a host's own disk or cores held up says nothing of cards.
-        if !fits || disturbed || seen.files.is_limited(*id) {
+        if !fits || seen.files.is_limited(id) {
             continue;
         }
         let crosses = match (seen.hosts.get(flow.from.index()), seen.hosts.get(flow.to.index())) {
@@ -156,7 +167,7 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: bool) -> Vec<Sample> {
 }
 
 /// The mean rate of a flow after its warm-up; `None` when half of it was not measured.
-fn steady_bps(slots: &[Option<u64>]) -> Option<f64> {
+pub fn steady_bps(slots: &[Option<u64>]) -> Option<f64> {
     let steady = slots.get(WARM_UP_SLOTS..slots.len().max(WARM_UP_SLOTS))?;
     let known: Vec<u64> = steady.iter().flatten().copied().collect();
     (known.len() * 2 > steady.len())
@@ -233,44 +244,46 @@ fn candidate(alive: &[Sample], host: HostId, way: Way, sigma: f64, limit: f64) -
     qualifies.then_some((slow, explains))
 }
 
-fn finding(seen: &Seen, host: HostId, slow: &[Slow]) -> Finding {
+/// The finding on a host with slow sides; `together`: that are slow only while both ways are busy.
+fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: bool) -> Finding {
     let worst = slow.iter().copied().reduce(|a, b| if b.x < a.x { b } else { a });
-    let alone = slow.iter().any(|side| side.z <= Z_ALONE);
-    let direction = match slow {
-        [only] if only.way == Way::Tx => Direction::Tx,
-        [only] if only.way == Way::Rx => Direction::Rx,
-        _ => Direction::Both,
-    };
+    let direction = Way::together(slow.iter().map(|side| side.way));
     let deficit = worst.map_or(0.0, |side| 1.0 - side.x.exp());
     let (bps, class_bps, flows) = worst.map_or((0.0, 0.0, 0), |side| (side.bps, side.class_bps, side.flows));
-    let side = match direction {
-        Direction::Tx => "sends",
-        Direction::Rx => "receives",
-        Direction::Both => "sends and receives",
-    };
-    let text = format!(
-        "{} {side} {:.0} % slower than its peers: {} where its class carries {}, over {flows} pair flows; compare its negotiated speed, its slot and its settings with a peer's",
+    let lost = slow.iter().find_map(|side| loss::at_saturation(seen, falls, host, side.way));
+    let when = if together { " while both ways are busy, and not one way alone," } else { "" };
+    let what = format!(
+        "{} {} {:.0} % slower than its peers{when}: {} where its class carries {}, over {flows} pair flows",
         seen.name(host),
+        direction.verb(),
         deficit * 100.0,
-        super::cause::rate_text(Some(bps)),
-        super::cause::rate_text(Some(class_bps)),
+        cause::rate_text(Some(bps)),
+        cause::rate_text(Some(class_bps)),
     );
-    let numbers = [
+    let (kind, text) = lost.map_or_else(
+        || {
+            let text =
+                format!("{what}; compare its negotiated speed, its slot and its settings with a peer's");
+            (FindingKind::FailSlow, text)
+        },
+        |lost| {
+            let text = format!(
+                "{what}; {:.1} % of its segments had to be sent again there: what is above some rate is dropped, not queued; look at what polices it, at its rings and its flow control (ethtool -g, -a)",
+                lost.rate() * 100.0
+            );
+            (FindingKind::LossAboveRate, text)
+        },
+    );
+    let mut numbers = vec![
         ("deficit_share", deficit),
         ("goodput_bps", bps.round()),
         ("class_bps", class_bps.round()),
         ("flows", flows as f64),
         ("z", worst.map_or(0.0, |side| side.z)),
     ];
-    Finding {
-        kind: FindingKind::FailSlow,
-        direction: Some(direction),
-        severity: if alone { Severity::Fail } else { Severity::Warn },
-        confirmed: alone.then_some(true),
-        evidence: Basis::EndToEnd,
-        first_seen_s: None,
-        text,
-        numbers: numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect(),
-        corroboration: Vec::new(),
-    }
+    numbers.extend(lost.map(|lost| ("loss_share", lost.rate())));
+    let mut finding = cause::bare(kind, Severity::Fail, &[], text);
+    finding.direction = Some(if together { Direction::Both } else { direction });
+    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding
 }

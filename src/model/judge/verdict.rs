@@ -2,18 +2,19 @@
 //!
 //! A pure function: the same record gives the same summary, to the byte.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
-    audit, cause, contact, corruption, evidence,
-    explain::{self, Explained},
-    falls::{self, Fall},
+    audit, cause, confirm, contact,
+    detect::{self, Detected},
+    evidence,
+    explain::Explained,
+    falls::Fall,
     measured,
     seen::Seen,
-    slow,
     summary::{
-        DropOff, Finding, FindingKind, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary,
-        SUMMARY_SCHEMA, Severity, Summary, Tested, Verdict,
+        DropOff, Finding, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary, SUMMARY_SCHEMA,
+        Severity, Summary, Tested, Verdict,
     },
 };
 use crate::model::{
@@ -27,23 +28,12 @@ use crate::model::{
 /// Share of its planned slots that must have been measured for a host to pass.
 const MEASURED_MIN: f64 = 0.9;
 
-/// Silence between one pair that fails the fleet: less is a lost handshake.
-const PATH_FAIL_S: f64 = 2.0;
-
 /// Judges a record.
 pub fn judge(record: &Record) -> Summary {
     let seen = Seen::of(record);
-    let falls = falls::all(&seen);
-    let explained = explain::explain(&seen, &falls);
-    let mut findings = host_findings(&seen, &falls, &explained);
-    let mut fleet_findings = fleet_findings(&seen, &falls, &explained, &mut findings);
-    let corruption = corruption::findings(&seen);
-    fleet_findings.extend(corruption.fleet);
-    for (host, finding) in corruption.hosts {
-        let own = findings.entry(host).or_default();
-        own.push(finding);
-        own.sort_by_key(|finding| (finding.severity, finding.kind));
-    }
+    let mut detected = detect::detect(&seen);
+    confirm::settle(&seen, &mut detected.hosts);
+    let Detected { falls, explained, hosts: mut findings, fleet } = detected;
     evidence::attach(record, &seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()
@@ -64,84 +54,7 @@ pub fn judge(record: &Record) -> Summary {
         .collect();
     let missing = usize::from(record.opened.planned).saturating_sub(hosts.len());
     hosts.extend((1..=missing).map(absent));
-    summarise(record, &seen, hosts, fleet_findings)
-}
-
-fn host_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<HostId, Vec<Finding>> {
-    let mut findings: BTreeMap<HostId, Vec<Finding>> = BTreeMap::new();
-    let healthy: BTreeSet<HostId> =
-        seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
-    for (host, indices) in &explained.own {
-        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
-        findings.insert(*host, cause::findings(seen, *host, &own, &healthy));
-    }
-    for (host, finding) in slow::findings(seen, falls) {
-        let own = findings.entry(host).or_default();
-        // One finding a cause: a card that dies under load is slow because of it.
-        if own.is_empty() {
-            own.push(finding);
-        }
-    }
-    for host in &seen.hosts {
-        let own = findings.entry(host.id).or_default();
-        own.extend(contact::findings(seen, host.id, own));
-        let limited = own.iter().any(|finding| finding.kind == FindingKind::HostLimited);
-        for finding in own.iter_mut().filter(|finding| limited && finding.kind == FindingKind::FailSlow) {
-            (finding.severity, finding.confirmed) = (Severity::Warn, Some(false));
-        }
-    }
-    findings
-}
-
-/// Findings on paths and the fleet; takes out of the hosts' what the fleet explains.
-fn fleet_findings(
-    seen: &Seen,
-    falls: &[Fall],
-    explained: &Explained,
-    findings: &mut BTreeMap<HostId, Vec<Finding>>,
-) -> Vec<Finding> {
-    let mut fleet = Vec::new();
-    for ((a, b), indices) in &explained.paths {
-        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
-        fleet.push(path(seen, *a, *b, &own));
-    }
-    if !explained.shared.is_empty() {
-        let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
-        let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
-        let text = format!(
-            "{} hosts fell silent in the same second without a host in common: a shared cause, a switch or the machine under the lab; no card is accused of it",
-            hosts.len()
-        );
-        fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
-    }
-    for (since, until, why) in &seen.impaired {
-        let text = format!(
-            "the coordinator itself was held up from {since} to {until} ({why}); look at its CPU, then run again"
-        );
-        let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
-        finding.first_seen_s = Some(since.as_secs_f64());
-        fleet.push(finding);
-    }
-    for own in findings.values_mut() {
-        own.sort_by_key(|finding| (finding.severity, finding.kind));
-    }
-    fleet
-}
-
-fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
-    let rounds: BTreeSet<usize> = falls.iter().map(|fall| fall.round).collect();
-    let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= PATH_FAIL_S));
-    let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Warn };
-    let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
-    let text = format!(
-        "nothing passed between {} and {}, {both} times, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",
-        seen.name(a),
-        seen.name(b),
-    );
-    let mut finding = cause::bare(FindingKind::Path, severity, falls, text);
-    finding.confirmed = (severity == Severity::Fail).then_some(true);
-    finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
-    finding
+    summarise(record, &seen, hosts, fleet)
 }
 
 fn host_summary(
@@ -201,7 +114,8 @@ fn verdict_of(
     }
     let in_path = explained.paths.iter().any(|((a, b), indices)| {
         (*a == host || *b == host)
-            && path(seen, *a, *b, &indices.iter().map(|index| &falls[*index]).collect::<Vec<_>>()).severity
+            && detect::path(seen, *a, *b, &indices.iter().map(|index| &falls[*index]).collect::<Vec<_>>())
+                .severity
                 == Severity::Fail
     });
     if in_path && seen.hosts.len() == 2 {

@@ -136,6 +136,57 @@ impl fmt::Display for ReceiveMode {
     }
 }
 
+/// The size of single frames: Ethernet header counted, check sequence not.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "FrameSizeText", into = "FrameSizeText")]
+pub enum FrameSize {
+    /// So many bytes.
+    Bytes(u16),
+    /// As large as the fleet's MTU allows; a plan has the number in its place.
+    Mtu,
+}
+
+/// How it is written: a number, or `"mtu"`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum FrameSizeText {
+    Bytes(u16),
+    Word(String),
+}
+
+impl From<FrameSize> for FrameSizeText {
+    fn from(size: FrameSize) -> Self {
+        match size {
+            FrameSize::Bytes(bytes) => Self::Bytes(bytes),
+            FrameSize::Mtu => Self::Word("mtu".to_owned()),
+        }
+    }
+}
+
+impl TryFrom<FrameSizeText> for FrameSize {
+    type Error = String;
+
+    fn try_from(text: FrameSizeText) -> Result<Self, String> {
+        match text {
+            FrameSizeText::Bytes(bytes) => Ok(Self::Bytes(bytes)),
+            FrameSizeText::Word(word) if word == "mtu" => Ok(Self::Mtu),
+            FrameSizeText::Word(word) => {
+                Err(format!("`{word}` is no size of a frame; write a number or \"mtu\""))
+            }
+        }
+    }
+}
+
+impl JsonSchema for FrameSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FrameSize".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        FrameSizeText::json_schema(generator)
+    }
+}
+
 /// How the bytes of a flow are carried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Carriage {
@@ -150,10 +201,10 @@ pub struct Carriage {
     /// The receiver's mode.
     #[serde(default)]
     pub receive: ReceiveMode,
-    /// Datagrams leave as single frames of this size: Ethernet header counted, check
-    /// sequence not. Rates and counts of such a stage are of whole frames.
+    /// Datagrams leave as single frames of this size. Rates and counts of such a stage are of
+    /// whole frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub frame_size_bytes: Option<u16>,
+    pub frame_size_bytes: Option<FrameSize>,
     /// Each flow makes this many new connections a second instead of keeping some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connections_per_s: Option<u16>,
@@ -186,6 +237,14 @@ impl Carriage {
         }
     }
 
+    /// The size of its frames, where it is a planned number.
+    pub const fn frame_bytes(&self) -> Option<u16> {
+        match self.frame_size_bytes {
+            Some(FrameSize::Bytes(bytes)) => Some(bytes),
+            Some(FrameSize::Mtu) | None => None,
+        }
+    }
+
     /// In a few words, for plans and reports: `tcp, 2 streams, sendfile, verify 1/64`.
     pub fn words(&self) -> String {
         let mut words = vec![self.transport.name().to_owned()];
@@ -198,7 +257,10 @@ impl Carriage {
             }
         }
         match (self.transport, self.frame_size_bytes) {
-            (Transport::Udp, Some(size)) => words.push(format!("single frames of {size} bytes")),
+            (Transport::Udp, Some(FrameSize::Bytes(size))) => {
+                words.push(format!("single frames of {size} bytes"));
+            }
+            (Transport::Udp, Some(FrameSize::Mtu)) => words.push("single frames of the MTU".to_owned()),
             (Transport::Udp, None) => words.push("trains".to_owned()),
             _ => {}
         }

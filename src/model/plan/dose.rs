@@ -28,6 +28,8 @@ pub enum Pattern {
     Bisection,
     /// Every host is a source to all others at once.
     Storm,
+    /// Nobody sends: probes alone.
+    Idle,
 }
 
 impl Pattern {
@@ -40,6 +42,7 @@ impl Pattern {
             Self::FanOut { .. } => "fan_out",
             Self::Bisection => "bisection",
             Self::Storm => "storm",
+            Self::Idle => "idle",
         }
     }
 }
@@ -67,6 +70,9 @@ pub enum Rate {
     Bps(BitRate),
     /// This many single frames per second, each flow.
     Pps(u32),
+    /// This share (0 to 1) of the packet rate that calibration measured, for each host over
+    /// all of its flows.
+    PpsShare(f64),
 }
 
 /// What one round of a stage puts on each card.

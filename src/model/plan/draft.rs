@@ -4,6 +4,8 @@
 //! faults are found in one pass, each with its line and a way out: nobody should have to run
 //! the tool five times to learn of five mistakes.
 
+use std::time::Duration;
+
 use super::{
     dose::{Pattern, Ways},
     scenario::{Scenario, Stage},
@@ -19,6 +21,12 @@ use reader::Reader;
 
 /// Stages of one scenario at most: what a person can still read.
 const STAGES_MAX: usize = 64;
+
+/// What confirming suspects may take unless the file says otherwise (the contract's figure).
+const CONFIRM_US: u64 = 40_000_000;
+
+/// … and at most.
+const CONFIRM_MAX: Duration = Duration::from_secs(600);
 
 /// Characters of a name: it becomes part of a folder's name.
 const NAME_MAX: usize = 40;
@@ -40,7 +48,7 @@ pub fn read(of: &str, text: &str) -> Result<Scenario, Faults> {
 fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
     let root = reader.root("see a shipped scenario for the form: nicburn scenario list")?;
     let table = root.get_ref();
-    reader.only_keys(table, "", &["name", "about", "stage"]);
+    reader.only_keys(table, "", &["name", "about", "confirm", "stage"]);
     let name = reader.text(table, "", "name").and_then(|(name, line)| {
         let sound = !name.is_empty()
             && name.len() <= NAME_MAX
@@ -69,8 +77,12 @@ fn scenario(reader: &mut Reader<'_>, text: &str) -> Option<Scenario> {
         }
         None => first_comment(text),
     };
+    let confirm_us = match table.get("confirm") {
+        Some(_) => reader.length_us(table, "", "confirm", (Duration::ZERO, CONFIRM_MAX)),
+        None => Some(CONFIRM_US),
+    };
     let stages = stages(reader, table)?;
-    Some(Scenario { name: name?, about, stages, pair: None })
+    Some(Scenario { name: name?, about, stages, confirm_us: confirm_us?, pair: None })
 }
 
 fn stages(reader: &mut Reader<'_>, table: &toml::de::DeTable<'_>) -> Option<Vec<Stage>> {

@@ -14,7 +14,7 @@ use crate::model::fleet::host::HostId;
 pub type FlowId = u32;
 
 /// What a stage is for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StageKind {
     /// Can each planned ordered pair connect at all? Carries no load.
@@ -22,7 +22,10 @@ pub enum StageKind {
     /// How much does each host carry in each direction? Short, as fast as it goes.
     Calibrate,
     /// A stage of the scenario.
+    #[default]
     Load,
+    /// Suspects once more, with partners that nothing tells against.
+    Confirm,
 }
 
 /// A flow of a round.
@@ -57,7 +60,7 @@ impl PlannedRound {
 }
 
 /// A stage, laid out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlannedStage {
     /// Its place in the plan.
     pub index: u16,
@@ -67,6 +70,9 @@ pub struct PlannedStage {
     pub kind: StageKind,
     /// Its rounds, in order, never overlapping.
     pub rounds: Vec<PlannedRound>,
+    /// Who probes whom while it runs: observer and target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<(HostId, HostId)>,
 }
 
 impl PlannedStage {
@@ -83,6 +89,9 @@ pub struct Plan {
     pub seed: u64,
     /// Its stages, in order: `reach`, `calibrate`, then the scenario's.
     pub stages: Vec<PlannedStage>,
+    /// The longest that confirming suspects may take after them, microseconds.
+    #[serde(default)]
+    pub confirm_us: u64,
 }
 
 /// Allowed for each stage on top of its rounds: handing out slices, the common start.
@@ -97,6 +106,8 @@ impl Plan {
     /// The longest that the run may take from its first stage on; what is unfinished then
     /// is given up.
     pub fn length_max(&self) -> Duration {
-        self.length() + STAGE_SLACK * u32::try_from(self.stages.len()).unwrap_or(u32::MAX)
+        let confirm = Duration::from_micros(self.confirm_us);
+        let stages = self.stages.len() + usize::from(!confirm.is_zero());
+        self.length() + confirm + STAGE_SLACK * u32::try_from(stages).unwrap_or(u32::MAX)
     }
 }

@@ -13,7 +13,8 @@ pub type Matrix = Vec<(usize, usize)>;
 /// - `pairs`: each unordered pair exactly once in n−1 rounds (n for odd n, one idle each);
 ///   one way, the pass runs a second time with the roles swapped.
 /// - `ring`: one round; `incast`: each host once the receiver; `fan_out`: one round;
-///   `bisection`: one round across the halves, one way a second one back; `storm`: one round.
+///   `bisection`: one round across the halves, one way a second one back; `storm` and `idle`:
+///   one round.
 pub fn rounds(pattern: Pattern, ways: Ways, n: usize, racks: &[Option<&str>]) -> Vec<Matrix> {
     match pattern {
         Pattern::Pairs => there_and_back(circle(n), ways),
@@ -30,6 +31,7 @@ pub fn rounds(pattern: Pattern, ways: Ways, n: usize, racks: &[Option<&str>]) ->
         }
         Pattern::Bisection => there_and_back(vec![across(n, racks)], ways),
         Pattern::Storm => vec![storm(n, ways)],
+        Pattern::Idle => vec![Matrix::new()],
     }
 }
 
@@ -48,6 +50,7 @@ pub fn size(pattern: Pattern, ways: Ways, n: usize) -> (u64, u64) {
         }
         Pattern::Bisection => (twice_if(Ways::OneWay), n / 2 * 2),
         Pattern::Storm => (1, ordered_pairs * twice_if(Ways::BothWays) / 2),
+        Pattern::Idle => (1, 0),
     }
 }
 

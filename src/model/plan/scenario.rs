@@ -8,7 +8,7 @@ use super::dose::Dose;
 use crate::model::fleet::host::HostName;
 
 /// What to run, checked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {
     /// Its name, fit for a file name.
     pub name: String,
@@ -16,6 +16,9 @@ pub struct Scenario {
     pub about: String,
     /// Its stages, in order.
     pub stages: Vec<Stage>,
+    /// The longest that confirming suspects may take after the last stage; 0 confirms nobody.
+    #[serde(default)]
+    pub confirm_us: u64,
     /// A quick measurement between two hosts of the fleet, in place of the stages' patterns:
     /// without calibration, each stage one round. Made in code, never written in a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +45,9 @@ pub struct Stage {
     pub for_us: u64,
     /// How often the whole pattern is run.
     pub repeat: u16,
+    /// Of pairs: how many matchings make the pattern; otherwise until each pair has met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matchings: Option<u16>,
     /// The pause between rounds.
     pub gap_us: u64,
 }

@@ -1,7 +1,7 @@
-//! Lays a scenario out for a fleet and a seed: rounds with their moments, rates, loads.
+//! Lays a scenario out for a fleet and a seed: rounds with their moments, and who probes whom.
 //!
 //! Deterministic: the same scenario, hosts and seed give the same plan. Which places send
-//! to which is `pattern`'s work.
+//! to which is `pattern`'s work, how fast is `rates`'s.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    carriage::{Carriage, FRAME_MIN_BYTES},
+    carriage::{Carriage, FrameSize, Transport},
     dose::{Dose, Pattern, Rate, Ways},
     draft::{Fault, Faults},
     layout::{FlowId, Plan, PlannedFlow, PlannedRound, PlannedStage, StageKind},
@@ -21,8 +21,17 @@ use crate::model::fleet::{
     units::BitRate,
 };
 
+mod frames;
+pub mod rates;
+
+pub use frames::least as least_frame;
+pub use rates::{planned_load, rates, rates_as_written};
+
 /// By host: what calibration measured, to send and to receive.
 pub type Capacities = BTreeMap<HostId, (Option<BitRate>, Option<BitRate>)>;
+
+/// By host: the smallest frames a second that calibration measured, to send and to receive.
+pub type FrameRates = BTreeMap<HostId, (Option<u32>, Option<u32>)>;
 
 /// Rounds that a stage of pairs has at least: of three, localisation accuses healthy hosts;
 /// of five, it did not in simulations (see `judge::slow`).
@@ -48,6 +57,16 @@ const CALIBRATE_GAP_US: u64 = 100_000;
 /// different partners, so that one sick partner does not set its capacity.
 const CALIBRATE_ROUNDS: usize = 2;
 
+/// Observers of each host's probes at least, where the fleet has so many (the contract's
+/// figure).
+const OBSERVERS_MIN: usize = 5;
+
+/// Up to so many hosts everybody observes everybody.
+const OBSERVE_ALL_MAX: usize = 9;
+
+/// The same in the smallest frames: the fleet's median is what is wanted.
+const CALIBRATE_FRAME_ROUNDS: usize = 1;
+
 /// Lays a scenario out: `reach`, `calibrate`, then its stages; for a pair, `reach` and its
 /// stages.
 ///
@@ -57,18 +76,27 @@ const CALIBRATE_ROUNDS: usize = 2;
 pub fn plan(scenario: &Scenario, hosts: &[Host], seed: u64) -> Result<Plan, Faults> {
     super::draft::check_fleet(&scenario.name, scenario, hosts.len())?;
     check_size(scenario, hosts.len())?;
+    frames::check(scenario, hosts)?;
     let racks = hosts.iter().filter_map(|host| Some((host.id, host.rack.as_deref()?))).collect();
-    let mut layout =
-        Layout { hosts, racks, draw: ChaCha8Rng::seed_from_u64(seed), next_flow: 1, stages: Vec::new() };
+    let draw = ChaCha8Rng::seed_from_u64(seed);
+    let mut layout = Layout { hosts, racks, draw, next_flow: 1, stages: Vec::new(), probes: Vec::new() };
+    layout.observe();
     layout.reach();
     if let Some(pair) = &scenario.pair {
         let ends = ends(scenario, pair, hosts)?;
+        layout.probes.clear();
         scenario.stages.iter().for_each(|stage| layout.pair(stage, ends));
     } else {
-        layout.calibrate();
+        layout.calibrate(counts_frames(scenario));
         scenario.stages.iter().for_each(|stage| layout.stage(stage));
     }
-    Ok(Plan { seed, stages: layout.stages })
+    Ok(Plan { seed, stages: layout.stages, confirm_us: scenario.confirm_us })
+}
+
+/// Whether some rate is a share of the packet rate, so that calibration must measure that too.
+fn counts_frames(scenario: &Scenario) -> bool {
+    let mut doses = scenario.stages.iter().flat_map(|stage| &stage.steps);
+    doses.any(|dose| matches!(dose.rate, Rate::PpsShare(_)))
 }
 
 /// A plan in the making.
@@ -78,9 +106,20 @@ struct Layout<'a> {
     draw: ChaCha8Rng,
     next_flow: FlowId,
     stages: Vec<PlannedStage>,
+    probes: Vec<(HostId, HostId)>,
 }
 
 impl Layout<'_> {
+    /// Who probes whom, in all stages: the next few of a drawn order, so that racks mix.
+    fn observe(&mut self) {
+        let order = self.order();
+        let n = order.len();
+        let observers = if n <= OBSERVE_ALL_MAX { n - 1 } else { OBSERVERS_MIN };
+        let pairs = (0..n).flat_map(|at| (1..=observers).map(move |step| (at, (at + step) % n)));
+        self.probes = pairs.map(|(at, to)| (order[at], order[to])).collect();
+        self.probes.sort_unstable();
+    }
+
     fn reach(&mut self) {
         let round = PlannedRound {
             offset_us: 0,
@@ -91,31 +130,71 @@ impl Layout<'_> {
         self.push("reach", StageKind::Reach, vec![round]);
     }
 
-    fn calibrate(&mut self) {
+    /// Rounds of pairs as fast as they go; and where `frames` is asked for, once more in the
+    /// smallest frames.
+    fn calibrate(&mut self, frames: bool) {
         let dose = unpaced(Pattern::Pairs, Ways::OneWay, 2);
-        let order = self.order();
-        let all = self.matrices(&dose, &order);
-        let circle = all.len() / 2;
-        let wanted = (CALIBRATE_ROUNDS + self.hosts.len() % 2).min(circle);
-        let chosen = (0..wanted).chain(circle..circle + wanted).map(|index| all[index].clone());
         let mut rounds = Vec::new();
-        for flows in chosen.collect::<Vec<_>>() {
-            self.append(&mut rounds, &dose, flows, CALIBRATE_US, CALIBRATE_GAP_US);
+        self.calibrate_by(&dose, CALIBRATE_ROUNDS + self.hosts.len() % 2, &mut rounds);
+        if frames {
+            let carriage = Carriage {
+                transport: Transport::Udp,
+                frame_size_bytes: Some(FrameSize::Bytes(frames::least(self.hosts))),
+                ..Carriage::tcp(1)
+            };
+            let dose = Dose { carriage, ..unpaced(Pattern::Pairs, Ways::OneWay, 1) };
+            self.calibrate_by(&dose, CALIBRATE_FRAME_ROUNDS + self.hosts.len() % 2, &mut rounds);
         }
         self.push("calibrate", StageKind::Calibrate, rounds);
     }
 
+    fn calibrate_by(&mut self, dose: &Dose, matchings: usize, rounds: &mut Vec<PlannedRound>) {
+        let order = self.order();
+        let all = self.matrices(dose, &order);
+        let circle = all.len() / 2;
+        let wanted = matchings.min(circle);
+        let chosen = (0..wanted).chain(circle..circle + wanted).map(|index| all[index].clone());
+        for flows in chosen.collect::<Vec<_>>() {
+            self.append(rounds, dose, flows, CALIBRATE_US, CALIBRATE_GAP_US);
+        }
+    }
+
     fn stage(&mut self, stage: &Stage) {
         let mut rounds = Vec::new();
-        for dose in &stage.steps {
-            for _ in 0..repeats(stage, dose, self.hosts.len()) {
-                let order = self.order();
-                for flows in self.matrices(dose, &order) {
-                    self.append(&mut rounds, dose, flows, stage.for_us, stage.gap_us);
-                }
+        for dose in frames::resolved(&stage.steps, self.hosts) {
+            for flows in self.traffic(stage, &dose) {
+                self.append(&mut rounds, &dose, flows, stage.for_us, stage.gap_us);
             }
         }
         self.push(&stage.name, StageKind::Load, rounds);
+    }
+
+    /// Who sends to whom in each round of one dose.
+    fn traffic(&mut self, stage: &Stage, dose: &Dose) -> Vec<Vec<(HostId, HostId)>> {
+        let Some(wanted) = stage.matchings.filter(|_| dose.pattern == Pattern::Pairs) else {
+            let repeats = 0..repeats(stage, dose, self.hosts.len());
+            return repeats.flat_map(|_| self.pass(dose)).collect();
+        };
+        let wanted = usize::from(wanted) * usize::from(stage.repeat);
+        let one_way = dose.ways == Ways::OneWay;
+        let mut chosen = Vec::new();
+        while chosen.len() < wanted {
+            let mut there = self.pass(dose);
+            there.truncate(if one_way { there.len() / 2 } else { there.len() });
+            chosen.extend(there);
+        }
+        chosen.truncate(wanted);
+        if one_way {
+            let back = |flows: &Vec<(HostId, HostId)>| flows.iter().map(|(from, to)| (*to, *from)).collect();
+            return chosen.into_iter().flat_map(|flows| [back(&flows), flows]).collect();
+        }
+        chosen
+    }
+
+    /// One pass of a pattern, in a fresh order of the hosts.
+    fn pass(&mut self, dose: &Dose) -> Vec<Vec<(HostId, HostId)>> {
+        let order = self.order();
+        self.matrices(dose, &order)
     }
 
     /// One round for each dose, between two hosts alone.
@@ -164,7 +243,8 @@ impl Layout<'_> {
 
     fn push(&mut self, name: &str, kind: StageKind, rounds: Vec<PlannedRound>) {
         let index = self.stages.len() as u16;
-        self.stages.push(PlannedStage { index, name: name.to_owned(), kind, rounds });
+        let probes = self.probes.clone();
+        self.stages.push(PlannedStage { index, name: name.to_owned(), kind, rounds, probes });
     }
 }
 
@@ -206,9 +286,15 @@ fn check_size(scenario: &Scenario, n: usize) -> Result<(), Faults> {
     for stage in &scenario.stages {
         for dose in &stage.steps {
             let pass = pattern::size(dose.pattern, dose.ways, n);
-            let repeats = repeats(stage, dose, n) as u64;
-            rounds += pass.0 * repeats;
-            flows += pass.1 * repeats;
+            let (of_dose, of_pass) = match stage.matchings.filter(|_| dose.pattern == Pattern::Pairs) {
+                None => (pass.0 * repeats(stage, dose, n) as u64, pass.0),
+                Some(wanted) => {
+                    let ways = if dose.ways == Ways::OneWay { 2 } else { 1 };
+                    (u64::from(wanted) * u64::from(stage.repeat) * ways, pass.0)
+                }
+            };
+            rounds += of_dose;
+            flows += (pass.1 * of_dose).div_ceil(of_pass.max(1));
         }
     }
     let too_many = |count: u64, max: u64, what: &str| {
@@ -221,132 +307,6 @@ fn check_size(scenario: &Scenario, n: usize) -> Result<(), Faults> {
         .chain(too_many(flows, FLOWS_MAX, "flows"))
         .collect();
     if faults.is_empty() { Ok(()) } else { Err(Faults { of: scenario.name.clone(), faults }) }
-}
-
-/// Flows that each host of a round sends and receives.
-fn degrees(round: &PlannedRound) -> (BTreeMap<HostId, u32>, BTreeMap<HostId, u32>) {
-    let (mut out, mut into) = (BTreeMap::new(), BTreeMap::new());
-    for flow in &round.flows {
-        *out.entry(flow.from).or_insert(0) += 1;
-        *into.entry(flow.to).or_insert(0) += 1;
-    }
-    (out, into)
-}
-
-/// The load that a round plans for each host, to send and to receive, as shares of its
-/// capacity in that direction; unequal capacities count as equal.
-pub fn planned_load(round: &PlannedRound) -> BTreeMap<HostId, (f64, f64)> {
-    let (out, into) = degrees(round);
-    let mut load: BTreeMap<HostId, (f64, f64)> = BTreeMap::new();
-    for flow in &round.flows {
-        let share = (1.0 / f64::from(out[&flow.from])).min(1.0 / f64::from(into[&flow.to]));
-        load.entry(flow.from).or_default().0 += share;
-        load.entry(flow.to).or_default().1 += share;
-    }
-    load
-}
-
-/// The rate of every paced flow of a stage, where nothing was calibrated: as written.
-pub fn rates_as_written(stage: &PlannedStage) -> BTreeMap<FlowId, BitRate> {
-    let flows = stage.rounds.iter().flat_map(|round| round.flows.iter().map(move |flow| (flow, &round.dose)));
-    flows
-        .filter_map(|(flow, dose)| match dose.rate {
-            Rate::Bps(rate) => Some((flow.flow, rate)),
-            Rate::Pps(pps) => Some((flow.flow, frames_rate(pps, dose))),
-            Rate::Share(_) | Rate::Unpaced => None,
-        })
-        .collect()
-}
-
-/// What so many frames a second come to.
-fn frames_rate(pps: u32, dose: &Dose) -> BitRate {
-    let size = dose.carriage.frame_size_bytes.unwrap_or(FRAME_MIN_BYTES);
-    BitRate::from_bps(u64::from(pps) * u64::from(size) * 8)
-}
-
-/// The rate of every paced flow of a stage, from measured capacities.
-///
-/// # Errors
-///
-/// If a rate in bits per second is above the fair share of the lesser of the flow's ends, or
-/// calibration measured no capacity at all: a flow without a rate would run unpaced.
-pub fn rates(stage: &PlannedStage, capacities: &Capacities) -> Result<BTreeMap<FlowId, BitRate>, Faults> {
-    let mut rates = BTreeMap::new();
-    let mut narrowest: Option<(BitRate, Fault)> = None;
-    let typical = typical(capacities);
-    for round in &stage.rounds {
-        let (out, into) = degrees(round);
-        for flow in &round.flows {
-            let of = |host: &HostId| capacities.get(host).copied().unwrap_or_default();
-            let tx = of(&flow.from).0.or(of(&flow.to).1).or(typical);
-            let rx = of(&flow.to).1.or(of(&flow.from).0).or(typical);
-            let fair = tx.zip(rx).map(|(tx, rx)| {
-                let tx = tx.scaled(1.0 / f64::from(out[&flow.from]));
-                tx.min(rx.scaled(1.0 / f64::from(into[&flow.to])))
-            });
-            match (round.dose.rate, fair) {
-                (Rate::Share(share), Some(fair)) => {
-                    rates.insert(flow.flow, fair.scaled(share));
-                }
-                // The narrowest flow is told: what fits it fits all, so its way out is one.
-                (Rate::Bps(rate), Some(fair)) if rate > fair => {
-                    if narrowest.as_ref().is_none_or(|(least, _)| fair < *least) {
-                        narrowest = Some((fair, too_fast(stage, *flow, rate, fair)));
-                    }
-                }
-                (Rate::Bps(rate), Some(_)) => {
-                    rates.insert(flow.flow, rate);
-                }
-                // Small frames end at a packet rate that calibration by bytes says nothing of.
-                (Rate::Pps(pps), _) => {
-                    rates.insert(flow.flow, frames_rate(pps, &round.dose));
-                }
-                (Rate::Share(_) | Rate::Bps(_), None) => return Err(nothing_measured(stage)),
-                (Rate::Unpaced, _) => {}
-            }
-        }
-    }
-    match narrowest {
-        None => Ok(rates),
-        Some((_, fault)) => Err(Faults { of: stage.name.clone(), faults: vec![fault] }),
-    }
-}
-
-fn nothing_measured(stage: &PlannedStage) -> Faults {
-    let fault = Fault {
-        line: None,
-        key: format!("{}.rate", stage.name),
-        wrong: "no host's capacity is known: nothing arrived anywhere in calibration".to_owned(),
-        help: "see `reach` in the record for what keeps the hosts from each other".to_owned(),
-    };
-    Faults { of: stage.name.clone(), faults: vec![fault] }
-}
-
-/// The greatest rate of three digits that is not above `rate`: what is printed must not be
-/// rounded up to a rate that is refused again.
-fn rounded_down(rate: BitRate) -> BitRate {
-    let step = 10u64.pow(rate.bps().checked_ilog10().unwrap_or(0).saturating_sub(2));
-    BitRate::from_bps(rate.bps() / step * step)
-}
-
-fn too_fast(stage: &PlannedStage, flow: PlannedFlow, rate: BitRate, fair: BitRate) -> Fault {
-    Fault {
-        line: None,
-        key: format!("{}.rate", stage.name),
-        wrong: format!(
-            "{rate} a flow is more than host {} to host {} can carry, {fair} by calibration",
-            flow.from.0 + 1,
-            flow.to.0 + 1
-        ),
-        help: format!("use at most \"{}\", or a share such as \"50 %\"", rounded_down(fair)),
-    }
-}
-
-/// The median of all known capacities.
-fn typical(capacities: &Capacities) -> Option<BitRate> {
-    let mut known: Vec<BitRate> = capacities.values().flat_map(|(tx, rx)| [*tx, *rx]).flatten().collect();
-    known.sort_unstable();
-    known.get(known.len() / 2).copied()
 }
 
 #[cfg(test)]

@@ -14,6 +14,12 @@ pub struct TcpSeen {
     pub flows: BTreeMap<FlowId, TcpFlow>,
 }
 
+// By reference, because serde asks so.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// `TCP_INFO` of a flow's streams: sums of this interval, and the worst of the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TcpFlow {
@@ -21,6 +27,10 @@ pub struct TcpFlow {
     pub segs: u64,
     /// Segments sent again.
     pub retr: u64,
+    /// Segments that arrived twice, as the far end told: so many of `retr` were sent again for
+    /// nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dsack: u64,
     /// Smoothed round trip, microseconds, the largest of the streams.
     pub rtt_us: u32,
     /// Consecutive timeouts without an answer, the largest of the streams.
@@ -38,6 +48,7 @@ impl TcpFlow {
     pub fn add(&mut self, other: &Self) {
         self.segs += other.segs;
         self.retr += other.retr;
+        self.dsack += other.dsack;
         self.rtt_us = self.rtt_us.max(other.rtt_us);
         self.backoff = self.backoff.max(other.backoff);
         self.rwnd_us += other.rwnd_us;

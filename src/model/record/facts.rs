@@ -244,6 +244,13 @@ pub struct Neighbour {
     pub state: String,
 }
 
+impl Neighbour {
+    /// Whether the kernel asked for it in vain.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.state.as_str(), "failed" | "incomplete")
+    }
+}
+
 /// A PCIe link.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct PcieLink {
@@ -347,10 +354,16 @@ pub struct Counters {
     /// Addresses of the interface at that moment, with their prefix length.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<String>,
+    /// Neighbours on the interface at that moment; looked at each second, told where they change.
+    #[serde(skip)]
+    pub neighbours: Vec<Neighbour>,
     /// What could not be read, and why; by group, or by what else it is.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, String>,
 }
+
+/// Neighbours on one line at most: a rack that vanishes at once fills some lines.
+pub const NEIGHBOURS_MAX: usize = 64;
 
 /// Counters that moved since the line before from the same worker; the first line and the
 /// `End` facts tell them whole.
@@ -367,6 +380,10 @@ pub struct CountersMoved {
     /// Addresses that came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses_came: Vec<String>,
+    /// Neighbours whose hardware address changed, or that failed or work again; at most
+    /// [`NEIGHBOURS_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub neighbours: Vec<Neighbour>,
     /// Counters that moved but found no room on this line; a later one tells their whole step.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u32,

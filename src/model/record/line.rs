@@ -21,6 +21,7 @@ use crate::model::{
     record::{
         facts::{CountersMoved, HostFacts, KernelLine},
         file::FileSeen,
+        probe::ProbesSeen,
     },
 };
 
@@ -77,7 +78,12 @@ pub enum Body {
     Capacity {
         /// By host: to send and to receive; `None` where nothing was measured.
         hosts: BTreeMap<HostId, (Option<BitRate>, Option<BitRate>)>,
+        /// The same in the smallest frames a second, where that was measured.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        frames: BTreeMap<HostId, (Option<u32>, Option<u32>)>,
     },
+    /// A decision: who is suspected of what, and is tried once more.
+    Suspects(SuspectsSeen),
     /// A worker left by its own will.
     Left {
         /// Which host.
@@ -132,6 +138,8 @@ pub enum Body {
     },
     /// Verified payload differed from what was sent.
     Corrupt(CorruptSeen),
+    /// What probes came to, once a second.
+    Probes(Box<ProbesSeen>),
     /// The state of the host, once a second.
     Host(Box<HostSeen>),
     /// All facts of the host, at the start, at the end, and when it is back.
@@ -170,6 +178,18 @@ pub enum Body {
         /// Bytes.
         bytes: u64,
     },
+}
+
+/// Who is suspected after the last stage, and who is left to try it with.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub struct SuspectsSeen {
+    /// By host: the kinds of findings that need a second look, by name.
+    pub hosts: BTreeMap<HostId, Vec<String>>,
+    /// Hosts that nothing tells against.
+    pub cleared: Vec<HostId>,
+    /// Suspects that are not tried, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untried: BTreeMap<HostId, String>,
 }
 
 /// How a run ended.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Counters, CountersMoved, Fact, HostFacts};
+use super::facts::{Counters, CountersMoved, Fact, HostFacts, NEIGHBOURS_MAX, Neighbour};
 use crate::model::fleet::units::RunTime;
 
 /// Names on one line at most: with the longest names some 16 KiB, a third of a frame.
@@ -65,14 +65,28 @@ pub fn moved(before: &Counters, after: &Counters, since: RunTime) -> CountersMov
         moved: steps.into_iter().map(|(.., name, step)| (name, step)).collect(),
         addresses_gone: without(before, after),
         addresses_came: without(after, before),
+        neighbours: neighbours(before, after),
         left_out,
     }
+}
+
+/// Entries that mean something else than before. A new entry that works is no news, and one
+/// that is being asked for is not yet failed.
+fn neighbours(before: &Counters, after: &Counters) -> Vec<Neighbour> {
+    let was = |addr: &str| before.neighbours.iter().find(|known| known.addr == addr);
+    let news = |now: &&Neighbour| match was(&now.addr) {
+        Some(was) => was.is_failed() != now.is_failed() || (now.mac.is_some() && was.mac != now.mac),
+        None => now.is_failed(),
+    };
+    after.neighbours.iter().filter(news).take(NEIGHBOURS_MAX).cloned().collect()
 }
 
 impl CountersMoved {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.moved.is_empty() && self.addresses_gone.is_empty() && self.addresses_came.is_empty()
+        let unchanged =
+            self.addresses_gone.is_empty() && self.addresses_came.is_empty() && self.neighbours.is_empty();
+        self.moved.is_empty() && unchanged
     }
 }
 

@@ -2,9 +2,10 @@
 //! then the collecting of what was measured.
 //!
 //! ```text
-//!   Next ──► Rating ──► Preparing ──────────► Running ──► Next … ──► Collecting ──► Over
-//!              │ rates cannot be had │ stop, all left, too long  │         ▲
-//!              └─────────────────────┴───────────────────────────┴─────────┘
+//!   Next ──► Rating ──► Preparing ──────────► Running ──► Next … Suspecting ──► Collecting ──► Over
+//!              │ rates cannot be had │ stop, all left, too long  │       │          ▲
+//!              └─────────────────────┴───────────────────────────┴───────┼──────────┘
+//!                                                     suspects: Next ◄───┘
 //! ```
 //!
 //! Sans I/O: the driver calls [`Course::step`] with what happened and when, and carries out
@@ -45,6 +46,10 @@ pub const DRAIN: Duration = Duration::from_millis(300);
 /// The same after calibration, whose samples the next stages' rates need: workers send a
 /// line each 250 ms, and the last must have arrived.
 pub const DRAIN_CALIBRATE: Duration = Duration::from_millis(800);
+
+/// From the last stage's end to the question who is suspected: what is told once a second must
+/// have come, and answers to the last probes.
+pub const DRAIN_SUSPECTS: Duration = Duration::from_millis(2200);
 
 /// How long the last lines of connected workers are awaited.
 pub const COLLECT_MAX: Duration = Duration::from_secs(10);
@@ -100,12 +105,24 @@ enum Phase {
         zero: RunTime,
         until: RunTime,
     },
+    /// All stages were run; who is suspected is asked at this moment, and then awaited.
+    Suspecting {
+        ask_at: RunTime,
+        asked: bool,
+    },
     Collecting {
         ending: Ending,
         until: RunTime,
         lost_until: RunTime,
     },
     Over,
+}
+
+impl Phase {
+    /// Whether stages are being run.
+    const fn is_under_way(&self) -> bool {
+        !matches!(self, Self::Collecting { .. } | Self::Over)
+    }
 }
 
 /// The state of a run's course.
@@ -115,6 +132,8 @@ pub struct Course {
     members: BTreeMap<HostId, Standing>,
     phase: Phase,
     rates: BTreeMap<FlowId, BitRate>,
+    /// Whether suspects are still to be asked for.
+    confirms: bool,
     stages_by: RunTime,
     over_by: RunTime,
     actions: Vec<Action>,
@@ -130,10 +149,16 @@ impl Course {
             members: hosts.into_iter().map(|host| (host, connected.clone())).collect(),
             phase: Phase::Next(0),
             rates: BTreeMap::new(),
+            confirms: plan.confirm_us > 0,
             stages_by,
             over_by: stages_by + OVERTIME,
             actions: Vec::new(),
         }
+    }
+
+    /// A stage, by its place: of the plan, or one that tries suspects.
+    pub fn stage(&self, index: u16) -> Option<&PlannedStage> {
+        self.stages.get(usize::from(index))
     }
 
     /// The rates of the present stage's paced flows.
@@ -150,7 +175,8 @@ impl Course {
     pub fn deadline(&self) -> Option<RunTime> {
         match &self.phase {
             Phase::Next(_) => Some(RunTime::default()),
-            Phase::Rating(_) => Some(self.stages_by),
+            Phase::Rating(_) | Phase::Suspecting { asked: true, .. } => Some(self.stages_by),
+            Phase::Suspecting { ask_at, asked: false } => Some((*ask_at).min(self.stages_by)),
             Phase::Preparing { until, .. } | Phase::Running { until, .. } => {
                 Some((*until).min(self.stages_by))
             }
@@ -169,6 +195,7 @@ impl Course {
                 format!("preparing {}", name(*stage))
             }
             Phase::Running { stage, .. } => format!("running {}", name(*stage)),
+            Phase::Suspecting { .. } => "looking for suspects".to_owned(),
             Phase::Collecting { .. } => "collecting".to_owned(),
             Phase::Over => "over".to_owned(),
         }
@@ -184,6 +211,7 @@ impl Course {
         match event {
             Event::Tick => {}
             Event::Rates { stage, rates } => self.take_rates(stage, rates, at),
+            Event::Confirm { stages } => self.take_confirm(stages),
             Event::Ready { host, stage } => self.with(host, |member| member.ready = Some(stage)),
             Event::CannotDo { host, stage, why } => {
                 self.with(host, |member| member.unfit = Some((stage, why)));
@@ -207,16 +235,16 @@ impl Course {
         loop {
             match &self.phase {
                 Phase::Next(stage) if self.kind(*stage).is_none() => {
-                    self.collect(Ended::Complete, String::new(), false, at);
+                    if std::mem::take(&mut self.confirms) {
+                        self.phase = Phase::Suspecting { ask_at: at + DRAIN_SUSPECTS, asked: false };
+                    } else {
+                        self.collect(Ended::Complete, String::new(), false, at);
+                    }
                 }
-                Phase::Next(_) | Phase::Rating(_) | Phase::Preparing { .. } | Phase::Running { .. }
-                    if self.members.values().all(|member| member.left) =>
-                {
+                phase if phase.is_under_way() && self.members.values().all(|member| member.left) => {
                     self.collect(Ended::Aborted, "every worker has left".to_owned(), false, at);
                 }
-                Phase::Next(_) | Phase::Rating(_) | Phase::Preparing { .. } | Phase::Running { .. }
-                    if at >= self.stages_by =>
-                {
+                phase if phase.is_under_way() && at >= self.stages_by => {
                     let why = format!("the stages were not through by {}, the plan's end", self.stages_by);
                     self.collect(Ended::Aborted, why, false, at);
                 }
@@ -244,6 +272,13 @@ impl Course {
                     }
                     self.end();
                 }
+                Phase::Suspecting { ask_at, asked } => {
+                    if *asked || at < *ask_at {
+                        return;
+                    }
+                    self.phase = Phase::Suspecting { ask_at: at, asked: true };
+                    self.actions.push(Action::Suspect);
+                }
                 Phase::Rating(_) | Phase::Over => return,
             }
         }
@@ -252,7 +287,7 @@ impl Course {
     fn next(&mut self, stage: u16, at: RunTime) {
         self.rates.clear();
         match self.kind(stage) {
-            Some(StageKind::Load) => {
+            Some(StageKind::Load | StageKind::Confirm) => {
                 self.phase = Phase::Rating(stage);
                 self.actions.push(Action::WorkOutRates { stage });
             }
@@ -337,6 +372,15 @@ impl Course {
         }
     }
 
+    /// Stages that try suspects once more; none, where nobody is suspected.
+    fn take_confirm(&mut self, stages: Vec<PlannedStage>) {
+        if matches!(self.phase, Phase::Suspecting { asked: true, .. }) {
+            let next = self.stages.len() as u16;
+            self.stages.extend(stages);
+            self.phase = Phase::Next(next);
+        }
+    }
+
     fn take_back(&mut self, host: HostId, fresh: bool, at: RunTime) {
         let Some(member) = self.members.get_mut(&host) else { return };
         if fresh {
@@ -377,7 +421,7 @@ impl Course {
         }
         let mut tell = |order| self.actions.push(Action::Tell { host, order });
         match &self.phase {
-            Phase::Next(_) | Phase::Rating(_) | Phase::Over => {}
+            Phase::Next(_) | Phase::Rating(_) | Phase::Suspecting { .. } | Phase::Over => {}
             Phase::Preparing { stage, .. } | Phase::Running { stage, .. } => {
                 let stage = *stage;
                 if member.told_prepare != Some(stage) {

@@ -92,6 +92,13 @@ pub enum RunEvent {
         /// For how long, in seconds.
         for_s: f64,
     },
+    /// All stages were run, and these hosts are tried once more; provisional.
+    Suspected {
+        /// When.
+        at: RunTime,
+        /// Whose, and of what kinds.
+        hosts: Vec<(HostId, Vec<String>)>,
+    },
     /// A worker's control connection is lost.
     ContactLost {
         /// Whose.

@@ -202,8 +202,12 @@ pub struct StageSlice {
     pub kind: StageKind,
     /// The fleet's key for `reach` echoes: proves membership of this run.
     pub fleet_key: SecretHex,
+    /// From the stage's zero to its end, microseconds.
+    pub for_us: u64,
     /// The hosts it will meet.
     pub peers: Vec<Peer>,
+    /// Those of them that it probes while the stage runs.
+    pub probes: Vec<HostId>,
     /// Its rounds, in order.
     pub rounds: Vec<RoundSlice>,
 }

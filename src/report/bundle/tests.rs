@@ -35,7 +35,7 @@ fn record() -> Record {
         run: "20261123T120000Z-storm-7f3a".to_owned(),
         build: "test".to_owned(),
         started_at: "2026-11-23T12:00:00Z".to_owned(),
-        scenario: Scenario { name: "storm".to_owned(), about: String::new(), stages: vec![], pair: None },
+        scenario: Scenario { name: "storm".to_owned(), ..Scenario::default() },
         seed: 7,
         planned: 4,
         hosts,

@@ -17,7 +17,7 @@ use crate::{
             units::{RunTime, SLOT_US},
         },
         plan::{
-            carriage::{self, BufferLayout, Carriage, ReceiveMode},
+            carriage::{self, BufferLayout, Carriage, FrameSize, ReceiveMode},
             layout::FlowId,
         },
         record::line::Body,
@@ -117,6 +117,8 @@ fn stage(spec: &EndSpec) -> io::Result<Stage> {
         payload: Arc::new(Payload::new(&key)?),
         rounds: vec![round],
         peers: BTreeMap::from([(HostId(1), spec.sink)]),
+        probes: BTreeMap::new(),
+        for_us: 0,
     })
 }
 
@@ -127,7 +129,7 @@ fn carriage(spec: &EndSpec) -> Carriage {
         Transport::Tcp => (carriage::Transport::Tcp, None),
         Transport::Udp { single: false, .. } => (carriage::Transport::Udp, None),
         Transport::Udp { datagram_bytes, single: true } => {
-            (carriage::Transport::Udp, Some(datagram_bytes + UDP_FRAME_BYTES))
+            (carriage::Transport::Udp, Some(FrameSize::Bytes(datagram_bytes + UDP_FRAME_BYTES)))
         }
         Transport::Quic => (carriage::Transport::Quic, None),
     };

@@ -34,11 +34,7 @@ impl HostReader {
             coalesce: self.ask("coalesce", read::ethtool::coalesce).into(),
             pause: self.ask("pause", read::ethtool::pause).into(),
             addresses: self.addresses().into(),
-            neighbours: self
-                .answers
-                .route_neighbours()
-                .and_then(|dump| Ok(read::neighbour::neighbours(&dump, self.index)?))
-                .into(),
+            neighbours: self.neighbours().into(),
             pcie: self.pcie(place).into(),
             interrupts: self.interrupts(link, place).into(),
             lower: lower.unwrap_or_default(),

@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use super::{
     super::{
+        prober::Task,
         reach,
         transfer::{
             Command, able,
@@ -27,6 +28,9 @@ use crate::model::{
 
 /// Files that a worker needs besides its streams.
 const OWN_FILES: u64 = 64;
+
+/// How long probing goes on after a stage's end: the next one begins within a second.
+const PROBE_ON_US: u64 = 2_000_000;
 
 /// Files that a flow's end needs: its sockets, and pipes where bytes go by reference.
 fn files_per_flow(carriage: &Carriage) -> u64 {
@@ -106,6 +110,7 @@ impl Serving {
             });
         }
         let reaches = slice.kind == StageKind::Reach;
+        let probes = slice.probes.iter().filter_map(|target| Some((*target, *peers.get(target)?))).collect();
         let peers = if reaches { peers } else { BTreeMap::new() };
         let fleet_key = key(&slice.fleet_key)?;
         // The fleet's key is the run's: what is sent was drawn with the first stage.
@@ -115,7 +120,8 @@ impl Serving {
                 Payload::new(&fleet_key).map_err(|error| format!("no memory for the payload: {error}"))?,
             ),
         };
-        Ok(Stage { index: slice.stage, fleet_key, payload, rounds, peers })
+        let for_us = slice.for_us;
+        Ok(Stage { index: slice.stage, fleet_key, payload, rounds, peers, probes, for_us })
     }
 
     pub(super) fn start(&mut self, stage: u16, at: RunTime) {
@@ -127,8 +133,9 @@ impl Serving {
             return;
         }
         self.parts.carriers.tell(&Command::Start { stage, at });
-        if let Some(prepared) = self.stage.as_ref().filter(|known| known.index == stage) {
-            self.hosted.start(&self.parts.shared, prepared, at);
+        if let Some(prepared) = self.stage.clone().filter(|known| known.index == stage) {
+            self.hosted.start(&self.parts.shared, &prepared, at);
+            self.probe(&prepared, at);
         }
         let Some(prepared) =
             self.stage.clone().filter(|known| known.index == stage && !known.peers.is_empty())
@@ -142,6 +149,18 @@ impl Serving {
             if let Some(own) = own {
                 reach::reach(shared, prepared, own).await;
             }
+        });
+    }
+
+    /// Probes while a stage runs, and on until the next one begins.
+    fn probe(&self, stage: &Stage, at: RunTime) {
+        let Some(own) = self.host else { return };
+        self.prober.probe(Task {
+            own,
+            targets: stage.probes.clone(),
+            key: stage.fleet_key.clone(),
+            from: at,
+            until: RunTime(at.0 + stage.for_us + PROBE_ON_US),
         });
     }
 }

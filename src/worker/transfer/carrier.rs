@@ -270,6 +270,8 @@ impl Carrier {
             }
             Letter::Command(Command::Prepare(stage)) => {
                 self.end_all(now_us);
+                // What its last flows came to, before nobody asks for them any more.
+                self.tell_meters();
                 self.stage = Some(stage);
                 (self.zero, self.stopped) = (None, false);
                 (self.next_sink_round, self.next_source_round) = (0, 0);

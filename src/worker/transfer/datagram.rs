@@ -7,7 +7,7 @@
 //! the receiver's own socket buffer would say nothing of the card.
 
 use super::{key::TransferKey, stage::Flow};
-use crate::model::plan::carriage::{Carriage, ETHERNET_HEADER_BYTES};
+use crate::model::plan::carriage::{Carriage, ETHERNET_HEADER_BYTES, FrameSize};
 
 pub mod sequence;
 pub mod sink;
@@ -52,7 +52,12 @@ impl Shape {
     pub fn new(flow: &Flow, carriage: &Carriage, mtu: u32) -> Option<Self> {
         let headers = if flow.peer.is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
         if let Some(size) = carriage.frame_size_bytes {
-            let datagram_bytes = usize::from(size - ETHERNET_HEADER_BYTES).checked_sub(headers)?;
+            let size = match size {
+                FrameSize::Bytes(size) => size,
+                FrameSize::Mtu => u16::try_from(mtu).ok()?.checked_add(ETHERNET_HEADER_BYTES)?,
+            };
+            let datagram_bytes =
+                usize::from(size.checked_sub(ETHERNET_HEADER_BYTES)?).checked_sub(headers)?;
             return (datagram_bytes >= HEADER_BYTES).then_some(Self {
                 datagram_bytes,
                 train: 1,
@@ -120,7 +125,8 @@ mod tests {
         Flow { id: 1, role: Role::Source, peer, rate_bps: None, key, meter: Arc::default() }
     }
 
-    fn shape(peer: &str, frame_size_bytes: Option<u16>) -> Option<Shape> {
+    fn shape(peer: &str, size: Option<u16>) -> Option<Shape> {
+        let frame_size_bytes = size.map(FrameSize::Bytes);
         Shape::new(&flow(peer), &Carriage { frame_size_bytes, ..Carriage::tcp(1) }, 1500)
     }
 

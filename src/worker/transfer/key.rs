@@ -37,6 +37,10 @@ pub enum Purpose {
     /// First and last bytes of a connection that asks where a transport beside the carriers
     /// listens.
     Ask,
+    /// A scheduled probe; its nonce says of which tick.
+    Ping,
+    /// The answer to it; its nonce says how long it was held.
+    Pong,
 }
 
 impl Purpose {
@@ -46,6 +50,8 @@ impl Purpose {
             Self::Probe => 2,
             Self::Answer => 3,
             Self::Ask => 4,
+            Self::Ping => 5,
+            Self::Pong => 6,
         }
     }
 }
@@ -219,9 +225,8 @@ fn consent_text(nonce: &[u8; 16], counter: u64) -> [u8; 31] {
 
 /// What these bytes claim to be; whose they are, only the flow's key proves.
 pub fn read_hello(bytes: &[u8; HELLO_BYTES]) -> Option<Hello> {
-    let purpose = [Purpose::Stream, Purpose::Probe, Purpose::Answer, Purpose::Ask]
-        .into_iter()
-        .find(|purpose| bytes[..3] == MAGIC && purpose.code() == bytes[3])?;
+    let all = [Purpose::Stream, Purpose::Probe, Purpose::Answer, Purpose::Ask, Purpose::Ping, Purpose::Pong];
+    let purpose = all.into_iter().find(|purpose| bytes[..3] == MAGIC && purpose.code() == bytes[3])?;
     let mut nonce = [0; 16];
     nonce.copy_from_slice(&bytes[10..26]);
     Some(Hello {

@@ -74,6 +74,15 @@ struct Flowing {
     info: TcpInfo,
 }
 
+impl Flowing {
+    /// What its connection did since the last time; `None` where the kernel does not say.
+    fn ask(&mut self) -> Option<TcpFlow> {
+        let info = tcp_info(&self.socket).ok()?;
+        let before = std::mem::replace(&mut self.info, info);
+        Some(info.since(&before))
+    }
+}
+
 #[derive(Debug)]
 struct Stream {
     place: u16,
@@ -199,7 +208,10 @@ impl Source {
 
     fn fail(&mut self, index: usize, event: StreamEvent, around: &Around<'_>) {
         let place = self.streams[index].place;
-        self.streams[index].state = State::Waiting;
+        let was = std::mem::replace(&mut self.streams[index].state, State::Waiting);
+        if let State::Flowing(mut flowing) = was {
+            self.flow.meter.add_tcp(flowing.ask());
+        }
         self.held.retain(|held| *held != place);
         self.tell(index, event, around);
     }
@@ -317,22 +329,16 @@ impl Source {
 
     /// Adds what its connections did since the last time to the flow's meter.
     pub fn ask_tcp(&mut self) {
-        let mut part = TcpFlow::default();
-        let mut any = false;
         for stream in &mut self.streams {
-            let State::Flowing(flowing) = &mut stream.state else { continue };
-            let Ok(info) = tcp_info(&flowing.socket) else { continue };
-            any = true;
-            let before = std::mem::replace(&mut flowing.info, info);
-            part.add(&info.since(&before));
-        }
-        if any {
-            self.flow.meter.tcp.add(|all| all.add(&part));
+            if let State::Flowing(flowing) = &mut stream.state {
+                self.flow.meter.add_tcp(flowing.ask());
+            }
         }
     }
 
     /// Ends the flow on this thread: what the kernel still holds is discarded.
-    pub fn end(self, around: &Around<'_>) {
+    pub fn end(mut self, around: &Around<'_>) {
+        self.ask_tcp();
         let copied = self.streams.iter().filter_map(|stream| match &stream.state {
             State::Flowing(flowing) => flowing.outlet.copied(),
             _ => None,

@@ -28,8 +28,12 @@ pub struct Stage {
     pub payload: Arc<Payload>,
     /// Its rounds, in order.
     pub rounds: Vec<Round>,
-    /// Peers by number.
+    /// Peers by number, where they are to be reached for.
     pub peers: BTreeMap<HostId, SocketAddr>,
+    /// Whom this worker probes while the stage runs.
+    pub probes: BTreeMap<HostId, SocketAddr>,
+    /// From its zero to its end, microseconds.
+    pub for_us: u64,
 }
 
 impl Stage {
@@ -122,6 +126,13 @@ impl Meter {
     pub fn part_ends(&self, flow: FlowId, shared: &Shared) {
         if self.parts.fetch_sub(1, Ordering::AcqRel) == 1 {
             shared.tell(Body::Sent { flow, bytes: self.sent.load(Ordering::Relaxed) });
+        }
+    }
+
+    /// Adds what a connection did, where its kernel said so.
+    pub fn add_tcp(&self, part: Option<TcpFlow>) {
+        if let Some(part) = part {
+            self.tcp.add(|all| all.add(&part));
         }
     }
 

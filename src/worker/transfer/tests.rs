@@ -215,7 +215,15 @@ impl Wanted {
         let carriage = self.carriage.clone();
         let round = Round { offset_us: 0, for_us: self.slots * SLOT_US, carriage, flows: vec![flow] };
         let peers = BTreeMap::from([(HostId(1), peer)]);
-        Stage { index: 1, fleet_key: key("f"), payload: payload(), rounds: vec![round], peers }
+        Stage {
+            index: 1,
+            fleet_key: key("f"),
+            payload: payload(),
+            rounds: vec![round],
+            peers,
+            probes: BTreeMap::new(),
+            for_us: 0,
+        }
     }
 
     /// Starts both ends on a slot's bound, at least 600 ms from now.

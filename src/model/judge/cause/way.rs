@@ -6,6 +6,7 @@
 
 use super::super::{
     falls::Fall,
+    outage,
     seen::Seen,
     summary::{Direction, Finding, FindingKind, Severity},
 };
@@ -47,6 +48,10 @@ pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
     let arrived = |probes: Count| f64::from(probes.heard) >= ARRIVES * f64::from(probes.sent.max(PROBES_MIN));
     let lost =
         |probes: Count| probes.sent >= PROBES_MIN && f64::from(probes.heard) <= DEAD * f64::from(probes.sent);
+    // Scheduled probes go on all the time, so they tell within a second.
+    if let Some(direction) = outage::dead_direction(seen, fall) {
+        return Some(direction);
+    }
     // Peers' probes go unanswered, and the host's own arrive: it does not hear them.
     if unanswered(back) && arrived(out) && lost(back) {
         return Some(Direction::Rx);

@@ -23,7 +23,7 @@ fn fold(rate: Rate) -> Fold {
     let flows = vec![PlannedFlow { flow: 1, from: HostId(0), to: HostId(1) }];
     let round = PlannedRound { offset_us: 0, for_us: 3_000_000, dose, flows };
     let stage =
-        PlannedStage { index: 1, name: "pair".to_owned(), kind: StageKind::Load, rounds: vec![round] };
+        PlannedStage { index: 1, name: "pair".to_owned(), rounds: vec![round], ..PlannedStage::default() };
     let begun = StageBegun { stage, at: RunTime(10_000_000), rates: BTreeMap::new() };
     let mut fold = Fold::new(CUT);
     for host in [0, 1] {

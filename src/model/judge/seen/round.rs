@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::super::summary::Direction;
 use crate::model::{
-    fleet::{host::HostId, units::BitRate},
+    fleet::{
+        host::HostId,
+        units::{BitRate, RunTime, SLOTS_PER_S},
+    },
     plan::{
-        dose::{Pattern, Ways},
+        dose::{Dose, Rate},
         layout::{FlowId, StageKind},
     },
 };
@@ -21,24 +25,50 @@ pub struct RoundSeen {
     pub kind: StageKind,
     /// Its place within the stage.
     pub number: usize,
-    /// Who sent to whom.
-    pub pattern: Pattern,
-    /// One way or both.
-    pub ways: Ways,
-    /// Whether its flows were paced.
-    pub paced: bool,
-    /// Whether it was to fill its hosts' links: as fast as it goes, and in large frames.
-    pub saturates: bool,
-    /// The size of its frames, where it is not the interface's largest.
-    pub frame_size_bytes: Option<u16>,
+    /// What it put on the cards.
+    pub dose: Dose,
     /// First slot.
     pub start: u64,
     /// First slot after.
     pub end: u64,
     /// Flows that each host sends and receives.
     pub by_host: BTreeMap<HostId, HostFlows>,
-    /// Streams of each flow.
-    pub streams: u16,
+}
+
+impl RoundSeen {
+    /// Whether its flows were held to a rate.
+    pub fn is_paced(&self) -> bool {
+        self.dose.rate != Rate::Unpaced
+    }
+
+    /// The size of its frames, where it is not the interface's largest.
+    pub fn frame_bytes(&self) -> Option<u16> {
+        self.dose.carriage.frame_bytes()
+    }
+
+    /// Whether it made ever new connections, which carry next to nothing.
+    pub fn makes_connections(&self) -> bool {
+        self.dose.carriage.connections_per_s.is_some()
+    }
+
+    /// Whether it was to fill its hosts' links: small frames end at a packet rate, and a file
+    /// may end at a disk.
+    pub fn saturates(&self) -> bool {
+        !self.is_paced()
+            && self.frame_bytes().is_none()
+            && !self.makes_connections()
+            && !self.dose.carriage.transport.moves_a_file()
+    }
+
+    /// Its moment in the run, seconds.
+    pub fn start_s(&self) -> f64 {
+        RunTime::of_slot(self.start).as_secs_f64()
+    }
+
+    /// Its length, seconds.
+    pub fn length_s(&self) -> f64 {
+        self.end.saturating_sub(self.start) as f64 / SLOTS_PER_S as f64
+    }
 }
 
 /// A host's part in a round.
@@ -90,6 +120,21 @@ pub enum Way {
     Tx,
     /// Receiving.
     Rx,
+}
+
+impl Way {
+    /// The direction that these ways make together.
+    pub fn together(ways: impl IntoIterator<Item = Self>) -> Direction {
+        let (mut tx, mut rx) = (false, false);
+        for way in ways {
+            (tx, rx) = (tx || way == Self::Tx, rx || way == Self::Rx);
+        }
+        match (tx, rx) {
+            (true, false) => Direction::Tx,
+            (false, true) => Direction::Rx,
+            _ => Direction::Both,
+        }
+    }
 }
 
 /// Both ways, for loops.

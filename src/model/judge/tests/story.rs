@@ -251,8 +251,13 @@ impl Story {
     /// The record of this story.
     pub fn record(&self) -> Record {
         let at = RunTime::of_slot(ZERO_SLOT);
-        let stage =
-            PlannedStage { index: 2, name: "load".to_owned(), kind: self.kind, rounds: self.rounds.clone() };
+        let stage = PlannedStage {
+            index: 2,
+            name: "load".to_owned(),
+            kind: self.kind,
+            rounds: self.rounds.clone(),
+            ..PlannedStage::default()
+        };
         let end = ZERO_SLOT + stage.length().as_micros() as u64 / SLOT_US;
         let capacity = Some(BitRate::from_bps(CAPACITY_BPS as u64));
         let mut bodies: Vec<(u16, RunTime, Body)> =
@@ -261,7 +266,7 @@ impl Story {
             bodies.push((0, RunTime(0), Body::Joined(Box::new(joined(host)))));
         }
         let capacities = (0..self.hosts).map(|host| (host_id(host), (capacity, capacity))).collect();
-        bodies.push((0, at, Body::Capacity { hosts: capacities }));
+        bodies.push((0, at, Body::Capacity { hosts: capacities, frames: BTreeMap::new() }));
         bodies.push((0, at, Body::Stage(Box::new(StageBegun { stage, at, rates: BTreeMap::new() }))));
         bodies.extend(self.before.iter().map(|(host, at, body)| (instance(*host), *at, body.clone())));
         bodies.extend(self.samples());
@@ -340,7 +345,7 @@ impl Story {
             run: "story".to_owned(),
             build: "test".to_owned(),
             started_at: "2026-01-01T00:00:00Z".to_owned(),
-            scenario: Scenario { name: "story".to_owned(), about: String::new(), stages: vec![], pair: None },
+            scenario: Scenario { name: "story".to_owned(), ..Scenario::default() },
             seed: 1,
             planned: u16::try_from(self.hosts).expect("few hosts"),
             hosts: hosts.collect(),

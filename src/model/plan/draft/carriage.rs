@@ -4,7 +4,7 @@ use toml::de::DeTable;
 
 use super::reader::Reader;
 use crate::model::plan::carriage::{
-    BufferLayout, Carriage, FRAME_MAX_BYTES, FRAME_MIN_BYTES, ReceiveMode, Transport,
+    BufferLayout, Carriage, FRAME_MAX_BYTES, FRAME_MIN_BYTES, FrameSize, ReceiveMode, Transport,
 };
 
 /// Streams of a flow unless the file says otherwise: two, so that one lost window of one
@@ -214,20 +214,20 @@ fn volume(text: &str) -> Option<u64> {
     (FILE_MIN_BYTES as f64..=FILE_MAX_BYTES as f64).contains(&bytes).then_some(bytes as u64)
 }
 
-fn frame_sizes(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Vec<u16>> {
+fn frame_sizes(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Vec<FrameSize>> {
     if table.get("frame_sizes").is_none() {
         return Some(Vec::new());
     }
     let bounds = FRAME_MIN_BYTES..FRAME_MAX_BYTES + 1;
-    let sizes = reader.counts(table, "stage", "frame_sizes", bounds)?;
-    if sizes.is_empty() || sizes.len() > FRAME_SIZES_MAX {
+    let given = reader.counts_or(table, "stage", "frame_sizes", bounds, "mtu")?;
+    if given.is_empty() || given.len() > FRAME_SIZES_MAX {
         let line = table.get("frame_sizes").map_or(0, |given| reader.line(given.span()));
-        let wrong = format!("has {} sizes", sizes.len());
-        let help = format!("write 1 to {FRAME_SIZES_MAX} sizes, for example [64, 512, 1514]");
+        let wrong = format!("has {} sizes", given.len());
+        let help = format!("write 1 to {FRAME_SIZES_MAX} sizes, for example [64, 512, \"mtu\"]");
         reader.fault(line, "stage.frame_sizes", wrong, help);
         return None;
     }
-    Some(sizes)
+    Some(given.into_iter().map(|size| size.map_or(FrameSize::Mtu, FrameSize::Bytes)).collect())
 }
 
 #[cfg(test)]
@@ -269,8 +269,10 @@ mod tests {
     fn each_frame_size_is_a_step_of_its_own() {
         let steps =
             stage("transport = \"udp\"\nframe_sizes = [64, 1514]\nrate = \"20 Mb/s\"").expect("sound");
-        let sizes: Vec<Option<u16>> = steps.iter().map(|carriage| carriage.frame_size_bytes).collect();
+        let sizes: Vec<Option<u16>> = steps.iter().map(Carriage::frame_bytes).collect();
         assert_eq!(sizes, [Some(64), Some(1514)]);
+        let steps = stage("transport = \"udp\"\nframe_sizes = [64, \"mtu\"]").expect("sound");
+        assert_eq!(steps[1].frame_size_bytes, Some(FrameSize::Mtu));
     }
 
     #[test]
@@ -283,6 +285,7 @@ mod tests {
             ("verify = \"1/0\"", "is no share of the blocks"),
             ("verify = \"all\"\nreceive = \"read\"", "leave `receive` out"),
             ("transport = \"udp\"\nframe_sizes = [63]", "63 is out of bounds"),
+            ("transport = \"udp\"\nframe_sizes = [64, \"mut\"]", "whole numbers or \"mtu\""),
             ("transport = \"udp\"\nframe_sizes = []", "has 0 sizes"),
             ("frame_sizes = [64]", "goes with the transports udp"),
             ("congestion_control = \"x; rm\"", "is no name of a congestion control"),

@@ -146,32 +146,40 @@ impl<'t> Reader<'t> {
         sound
     }
 
-    /// A list of whole numbers, each within bounds.
-    pub fn counts(
+    /// A list of whole numbers, each within bounds, or one `word`, which is `None`.
+    pub fn counts_or(
         &mut self,
         table: &DeTable<'_>,
         within: &str,
         key: &str,
         bounds: Range<u16>,
-    ) -> Option<Vec<u16>> {
+        word: &str,
+    ) -> Option<Vec<Option<u16>>> {
         let (value, line, path) = self.value(table, within, key)?;
-        let numbers: Option<Vec<i64>> = value.as_array().and_then(|array| {
+        let numbers: Option<Vec<Option<i64>>> = value.as_array().and_then(|array| {
             let number = |item: &DeValue<'_>| {
+                if let Some(text) = item.as_str() {
+                    return (text == word).then_some(None);
+                }
                 let integer = item.as_integer()?;
-                i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+                Some(Some(i64::from_str_radix(integer.as_str(), integer.radix()).ok()?))
             };
             array.iter().map(|item| number(item.get_ref())).collect()
         });
         let Some(numbers) = numbers else {
-            self.wrong_type(line, &path, value, "a list of whole numbers", &format!("{key} = [64, 1514]"));
+            let wanted = format!("a list of whole numbers or {word:?}");
+            self.wrong_type(line, &path, value, &wanted, &format!("{key} = [64, {word:?}]"));
             return None;
         };
         let sound = |number: i64| u16::try_from(number).ok().filter(|number| bounds.contains(number));
-        if let Some(bad) = numbers.iter().find(|number| sound(**number).is_none()) {
+        if let Some(bad) = numbers.iter().flatten().find(|number| sound(**number).is_none()) {
             let help = format!("use {} to {}", bounds.start, bounds.end - 1);
             self.fault(line, &path, format!("{bad} is out of bounds"), help);
         }
-        numbers.into_iter().map(sound).collect()
+        numbers
+            .into_iter()
+            .map(|number| number.map_or(Some(None), |number| sound(number).map(Some)))
+            .collect()
     }
 
     /// A whole number within bounds, where the key is there.

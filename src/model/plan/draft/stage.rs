@@ -9,7 +9,7 @@ use super::{NAME_MAX, carriage, reader::Reader};
 use crate::model::{
     fleet::units::BitRate,
     plan::{
-        carriage::{BufferLayout, Transport},
+        carriage::{BufferLayout, FrameSize, Transport},
         dose::{Dose, Pattern, Rate, Ways},
         scenario::Stage,
     },
@@ -35,10 +35,17 @@ const PACED_MAX: f64 = 0.7;
 const STEPS_MAX: usize = 50;
 
 /// Names of the stages that every run begins with.
-const OWN_STAGES: &[&str] = &["reach", "calibrate"];
+const OWN_STAGES: &[&str] = &["reach", "calibrate", "confirm"];
+
+/// Matchings of one stage of pairs at most: all partners of the largest fleet.
+const MATCHINGS_MAX: u16 = 4096;
+
+/// The keys of a stage in which nobody sends.
+const IDLE_KEYS: &[&str] = &["name", "pattern", "for", "gap", "repeat"];
 
 /// The keys of a stage that say what is run when; how its bytes go is `carriage`'s.
-const KEYS: &[&str] = &["name", "pattern", "sources", "ways", "for", "gap", "repeat", "rate", "steps"];
+const KEYS: &[&str] =
+    &["name", "pattern", "sources", "matchings", "ways", "for", "gap", "repeat", "rate", "steps"];
 
 /// The shape of a scenario file, for its JSON Schema.
 #[derive(JsonSchema)]
@@ -50,6 +57,8 @@ pub struct ScenarioFile {
     name: String,
     /// The question it answers; otherwise the comment in the file's first line.
     about: Option<String>,
+    /// The longest that confirming suspects may take afterwards, 40s unless given; "0s" confirms nobody.
+    confirm: Option<String>,
     /// What is run, in this order.
     #[schemars(length(min = 1, max = 64))]
     stage: Vec<StageFile>,
@@ -60,13 +69,15 @@ pub struct ScenarioFile {
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "as above")]
 struct StageFile {
-    /// Unique in the file; otherwise the pattern's name. Not `reach` or `calibrate`.
+    /// Unique in the file; otherwise the pattern's name. Not `reach`, `calibrate` or `confirm`.
     #[schemars(regex(pattern = r"^[a-z0-9_-]{1,40}$"))]
     name: Option<String>,
     /// Who sends to whom.
     pattern: PatternName,
     /// How many hosts send: for `fan_out` alone.
     sources: Option<u16>,
+    /// How many matchings make the pattern: for `pairs` alone, otherwise until all have met.
+    matchings: Option<u16>,
     /// One way, or both ways at once (the default).
     ways: Option<WaysName>,
     /// How long each round runs: "1.5s"; a multiple of 100ms from 600ms to 24h.
@@ -85,17 +96,18 @@ struct StageFile {
     receive: Option<String>,
     /// The share of blocks that receivers compare with what was sent: "all", or for example "1/64".
     verify: Option<String>,
-    /// Datagrams leave as single frames of each of these sizes in turn, bytes with the Ethernet header.
+    /// Datagrams leave as single frames of each of these sizes in turn, bytes with the Ethernet
+    /// header; "mtu" is the largest that the fleet carries.
     #[schemars(length(min = 1, max = 20))]
-    frame_sizes: Option<Vec<u16>>,
+    frame_sizes: Option<Vec<FrameSize>>,
     /// Each flow makes so many new connections a second.
     connections_per_s: Option<u16>,
     /// TCP's congestion control, otherwise cubic where the host permits it, else reno.
     congestion_control: Option<String>,
     /// The size of the file that scp and file move, "1 GiB" unless given.
     file: Option<String>,
-    /// The rate of each flow: "50 %" of what its ends can carry, "20 Mb/s", or "20 kpps" of
-    /// single frames; absent: as fast as it goes.
+    /// The rate of each flow: "50 %" of what its ends can carry, "20 Mb/s", "20 kpps" of single
+    /// frames, or "50 % pps" of the packet rate that its ends can do; absent: as fast as it goes.
     rate: Option<String>,
     /// A ramp: the whole pattern once for each of these rates.
     #[schemars(length(min = 1, max = 50))]
@@ -112,6 +124,7 @@ enum PatternName {
     FanOut,
     Bisection,
     Storm,
+    Idle,
 }
 
 #[derive(JsonSchema)]
@@ -126,7 +139,11 @@ enum WaysName {
 pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Stage> {
     reader.only_keys(table, "stage", &[KEYS, carriage::KEYS].concat());
     let pattern = pattern(reader, table, line);
+    if pattern == Some(Pattern::Idle) {
+        check_idle(reader, table);
+    }
     let ways = ways(reader, table);
+    let matchings = matchings(reader, table, pattern);
     let steps = rates(reader, table, line);
     let carriages = carriage::read(reader, table);
     check_packet_rate(reader, table, steps.as_deref(), line);
@@ -152,8 +169,30 @@ pub fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option
         steps: steps.collect(),
         for_us: for_us?,
         repeat: repeat?,
+        matchings,
         gap_us: gap_us?,
     })
+}
+
+/// What says how something is sent has no meaning where nobody sends.
+fn check_idle(reader: &mut Reader<'_>, table: &DeTable<'_>) {
+    for key in [KEYS, carriage::KEYS].concat() {
+        let Some(given) = table.get(key).filter(|_| !IDLE_KEYS.contains(&key)) else { continue };
+        let line = reader.line(given.span());
+        let wrong = "goes with a pattern that sends and this is `idle`".to_owned();
+        reader.fault(line, &format!("stage.{key}"), wrong, "leave one of the two out".to_owned());
+    }
+}
+
+fn matchings(reader: &mut Reader<'_>, table: &DeTable<'_>, pattern: Option<Pattern>) -> Option<u16> {
+    let given = table.get("matchings")?;
+    let line = reader.line(given.span());
+    let number = reader.count(table, "stage", "matchings", 1..MATCHINGS_MAX + 1, 1);
+    if let Some(pattern) = pattern.filter(|pattern| *pattern != Pattern::Pairs) {
+        let wrong = format!("goes with the pattern pairs and this is `{}`", pattern.name());
+        reader.fault(line, "stage.matchings", wrong, "leave one of the two out".to_owned());
+    }
+    number
 }
 
 /// Stage names stand in terminals, reports and findings, beside those of a run's own stages.
@@ -169,7 +208,7 @@ fn check_name(reader: &mut Reader<'_>, name: &str, line: usize) {
 }
 
 fn pattern(reader: &mut Reader<'_>, table: &DeTable<'_>, stage_line: usize) -> Option<Pattern> {
-    let help = "use pairs, ring, incast, fan_out, bisection or storm";
+    let help = "use pairs, ring, incast, fan_out, bisection, storm or idle";
     if table.get("pattern").is_none() {
         reader.fault(stage_line, "stage.pattern", "is missing".to_owned(), help.to_owned());
     }
@@ -189,6 +228,7 @@ fn pattern(reader: &mut Reader<'_>, table: &DeTable<'_>, stage_line: usize) -> O
         "fan_out" => sources.map(|sources| Pattern::FanOut { sources }),
         "bisection" => Some(Pattern::Bisection),
         "storm" => Some(Pattern::Storm),
+        "idle" => Some(Pattern::Idle),
         _ => {
             reader.fault(line, "stage.pattern", format!("`{name}` is no pattern"), help.to_owned());
             None
@@ -251,7 +291,8 @@ fn rates(reader: &mut Reader<'_>, table: &DeTable<'_>, line: usize) -> Option<Ve
 
 /// Frames a second have a meaning only where frames leave one by one.
 fn check_packet_rate(reader: &mut Reader<'_>, table: &DeTable<'_>, rates: Option<&[Rate]>, line: usize) {
-    let counts_frames = rates.is_some_and(|rates| rates.iter().any(|rate| matches!(rate, Rate::Pps(_))));
+    let counts_frames = |rate: &Rate| matches!(rate, Rate::Pps(_) | Rate::PpsShare(_));
+    let counts_frames = rates.is_some_and(|rates| rates.iter().any(counts_frames));
     if counts_frames && table.get("frame_sizes").is_none() {
         let wrong = "in frames a second goes with frame_sizes and there are none".to_owned();
         let help = "add transport = \"udp\" and for example frame_sizes = [64]".to_owned();
@@ -272,9 +313,24 @@ fn packet_rate(text: &str) -> Option<u32> {
     (1.0..=4e9).contains(&pps).then_some(pps as u32)
 }
 
+/// `40 % pps`: of the packet rate that calibration measured.
+fn packet_share(reader: &mut Reader<'_>, key: &str, percent: &str, line: usize) -> Option<Rate> {
+    let share = percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0);
+    let sound = share.filter(|share| *share > 0.0 && *share <= PACED_MAX);
+    if sound.is_none() {
+        let wrong = format!("`{percent} % pps` is no share from 0 to 70 %");
+        let help = "use at most \"70 % pps\": above, a healthy host's own cores drop packets".to_owned();
+        reader.fault(line, key, wrong, help);
+    }
+    sound.map(Rate::PpsShare)
+}
+
 fn rate(reader: &mut Reader<'_>, key: &str, text: &str, line: usize, ramp: bool) -> Option<Rate> {
     if let Some(pps) = packet_rate(text.trim()) {
         return Some(Rate::Pps(pps));
+    }
+    if let Some(share) = text.trim().strip_suffix("pps").and_then(|text| text.trim().strip_suffix('%')) {
+        return packet_share(reader, key, share, line);
     }
     let Some(percent) = text.trim().strip_suffix('%') else {
         return match text.parse::<BitRate>() {

@@ -27,9 +27,9 @@ rate = "100"
       line 2, name: `Incast 32:1` cannot be part of a folder's name
         help: use 1 to 40 lower-case letters, digits and hyphens
       line 3, colour: is no known key
-        help: use name, about, stage
+        help: use name, about, confirm, stage
       line 6, stage.pattern: `vortex` is no pattern
-        help: use pairs, ring, incast, fan_out, bisection or storm
+        help: use pairs, ring, incast, fan_out, bisection, storm or idle
       line 7, stage.for: `90 ms` is out of bounds
         help: use 600ms to 24h
       line 8, stage.rate: 90 % is more than a paced flow may take: above 70 % healthy links lose packets too

@@ -79,7 +79,7 @@ fn a_share_is_of_the_fair_share_of_the_lesser_end() {
     let plan = plan(&scenario, &hosts(3), 1).expect("possible");
     let mut capacities = even(3, 100);
     capacities.insert(HostId(2), (Some(BitRate::from_mbps(40)), None));
-    let rates = rates(&plan.stages[2], &capacities).expect("shares are always possible");
+    let rates = rates(&plan.stages[2], &capacities, &FrameRates::new()).expect("shares are always possible");
     for flow in &plan.stages[2].rounds[0].flows {
         let want = if flow.from == HostId(2) { 10 } else { 25 };
         assert_eq!(rates[&flow.flow], BitRate::from_mbps(want), "{flow:?}");
@@ -93,13 +93,14 @@ fn a_paced_flow_never_becomes_unpaced_because_nothing_was_measured() {
             scenario(&format!("[[stage]]\npattern = \"storm\"\nfor = \"5s\"\nrate = \"{rate}\"\n"));
         let plan = plan(&scenario, &hosts(3), 1).expect("possible");
         let unknown: Capacities = (0..3).map(|id| (HostId(id), (None, None))).collect();
-        let faults = rates(&plan.stages[2], &unknown).expect_err("there is nothing to take a share of");
+        let faults = rates(&plan.stages[2], &unknown, &FrameRates::new())
+            .expect_err("there is nothing to take a share of");
         assert!(faults.to_string().contains("nothing arrived anywhere in calibration"), "{faults}");
         // One known direction of one host is enough for an estimate.
         let mut one = unknown;
         one.insert(HostId(1), (Some(BitRate::from_mbps(100)), None));
         assert_eq!(
-            rates(&plan.stages[2], &one).expect("estimated").len(),
+            rates(&plan.stages[2], &one, &FrameRates::new()).expect("estimated").len(),
             plan.stages[2].rounds[0].flows.len()
         );
     }
@@ -115,7 +116,8 @@ fn the_way_out_of_a_rate_too_high_is_not_refused_again() {
         // A third of it prints as 16.7 Mb/s where rounded to the nearest, which is too much;
         // and what fits the others is too much too.
         capacities.insert(HostId(2), (Some(BitRate::from_mbps(50)), Some(BitRate::from_mbps(200))));
-        rates(&plan.stages[2], &capacities).map_err(|faults| faults.faults[0].help.clone())
+        rates(&plan.stages[2], &capacities, &FrameRates::new())
+            .map_err(|faults| faults.faults[0].help.clone())
     };
     let help = at("1 Gb/s").expect_err("more than any host carries");
     let advised = help.split('"').nth(1).expect("the rate stands in quotation marks");
@@ -173,7 +175,8 @@ fn a_rate_above_what_was_measured_is_a_fault_with_a_way_out() {
     let scenario =
         scenario("[[stage]]\npattern = \"ring\"\nways = \"one\"\nfor = \"5s\"\nrate = \"200 Mb/s\"\n");
     let plan = plan(&scenario, &hosts(3), 1).expect("possible");
-    let faults = rates(&plan.stages[2], &even(3, 100)).expect_err("100 Mb/s cannot carry 200");
+    let faults =
+        rates(&plan.stages[2], &even(3, 100), &FrameRates::new()).expect_err("100 Mb/s cannot carry 200");
     let text = faults.to_string();
     assert!(text.contains("200.0 Mb/s") && text.contains("use at most \"100.0 Mb/s\""), "{text}");
 }

@@ -22,12 +22,7 @@ fn opened() -> Body {
         run: "run-1".to_owned(),
         build: "0.1.0".to_owned(),
         started_at: "2026-01-01T00:00:00Z".to_owned(),
-        scenario: Scenario {
-            name: "accept".to_owned(),
-            about: String::new(),
-            stages: Vec::new(),
-            pair: None,
-        },
+        scenario: Scenario { name: "accept".to_owned(), ..Scenario::default() },
         seed: 7,
         planned: 2,
         hosts: vec![host(0, "h1"), host(1, "h3")],

@@ -7,7 +7,7 @@ use crate::model::{
         host::HostId,
         units::{BitRate, RunTime},
     },
-    plan::layout::FlowId,
+    plan::layout::{FlowId, PlannedStage},
     record::line::{Body, Ended},
     run::event::RunEvent,
 };
@@ -47,6 +47,11 @@ pub enum Event {
         stage: u16,
         /// The rate of each paced flow, or why the stage cannot be run as written.
         rates: Result<BTreeMap<FlowId, BitRate>, String>,
+    },
+    /// The answer to [`Action::Suspect`].
+    Confirm {
+        /// Stages that try the suspects once more; empty where nobody is suspected.
+        stages: Vec<PlannedStage>,
     },
     /// A worker confirmed its slice.
     Ready {
@@ -121,6 +126,8 @@ pub enum Action {
         /// The stage's place in the plan.
         stage: u16,
     },
+    /// All stages were run: tell who is suspected, and answer with [`Event::Confirm`].
+    Suspect,
     /// The run is over.
     Over(Ending),
 }

@@ -27,8 +27,9 @@ fn plan(kinds: &[StageKind]) -> Plan {
             dose: dose.clone(),
             flows: vec![],
         }],
+        probes: vec![],
     };
-    Plan { seed: 7, stages: (0..).zip(kinds).map(stage).collect() }
+    Plan { seed: 7, stages: (0..).zip(kinds).map(stage).collect(), confirm_us: 0 }
 }
 
 fn ms(ms: u64) -> RunTime {
@@ -76,6 +77,7 @@ impl Told {
                 Action::Announce(_) => continue,
                 Action::Calibrated => "calibrated".to_owned(),
                 Action::WorkOutRates { stage } => format!("rates {stage}?"),
+                Action::Suspect => "suspects?".to_owned(),
                 Action::Over(ending) => {
                     let said = format!("over {:?}", ending.ended);
                     self.ending = Some(ending);
@@ -96,6 +98,47 @@ impl Told {
     fn said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
     }
+}
+
+/// A course that may confirm suspects, at the end of its one stage.
+fn through_and_asked() -> Told {
+    let plan = Plan { confirm_us: 40_000_000, ..plan(&[StageKind::Reach]) };
+    let mut told = Told { course: Course::new(&plan, [A, B], ms(0)), said: Vec::new(), ending: None };
+    told.step(Event::Tick, 0);
+    told.both_ready(0, 30);
+    let over = 300 + STAGE_MS + 300;
+    told.step(Event::Tick, over);
+    let drain = DRAIN_SUSPECTS.as_millis() as u64;
+    assert_eq!(told.course.deadline(), Some(ms(over + drain)));
+    told.said();
+    told.step(Event::Tick, over + drain);
+    assert_eq!(told.said(), ["suspects?"]);
+    told
+}
+
+#[test]
+fn suspects_are_asked_for_once_and_their_stage_is_run_like_any_other() {
+    let mut told = through_and_asked();
+    let stage = PlannedStage { index: 1, kind: StageKind::Confirm, ..PlannedStage::default() };
+    told.step(Event::Confirm { stages: vec![stage] }, 20_000);
+    assert_eq!(told.said(), ["rates 1?"]);
+    told.step(Event::Rates { stage: 1, rates: Ok(BTreeMap::new()) }, 20_010);
+    assert_eq!(told.said(), ["h0 prepare 1", "h1 prepare 1"]);
+    told.both_ready(1, 20_030);
+    told.step(Event::Tick, 30_000);
+    assert!(told.said().contains(&"h0 finish".to_owned()), "nobody is suspected twice");
+}
+
+#[test]
+fn without_suspects_the_lines_are_collected_at_once_and_a_stop_does_not_wait_for_the_answer() {
+    let mut told = through_and_asked();
+    told.step(Event::Confirm { stages: vec![] }, 20_000);
+    assert_eq!(told.said(), ["h0 finish", "h1 finish"]);
+    let mut told = through_and_asked();
+    told.step(Event::StopAsked { why: "enough".to_owned() }, 20_000);
+    assert_eq!(told.said(), ["h0 stop", "h0 finish", "h1 stop", "h1 finish"]);
+    told.step(Event::Confirm { stages: vec![PlannedStage::default()] }, 20_010);
+    assert!(told.said().is_empty(), "the answer came too late");
 }
 
 #[test]

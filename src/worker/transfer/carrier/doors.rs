@@ -18,7 +18,11 @@ use super::{
     },
     Caller, Carrier, REACH_FLOW, Sink,
 };
-use crate::model::plan::layout::FlowId;
+use crate::{
+    model::{fleet::host::HostId, plan::layout::FlowId},
+    sys::stamp,
+    worker::prober,
+};
 
 /// Callers that have not said who they are; more are turned away.
 const CALLERS_MAX: usize = 1024;
@@ -63,7 +67,7 @@ impl Carrier {
             Purpose::Stream if hello.flow == REACH_FLOW => return self.answer_reach(&caller.socket, &hello),
             Purpose::Stream => {}
             Purpose::Ask => return self.answer_ask(&caller.socket, &hello),
-            Purpose::Probe | Purpose::Answer => return,
+            Purpose::Probe | Purpose::Answer | Purpose::Ping | Purpose::Pong => return,
         }
         let owner = self.place.owner(hello.flow, hello.stream);
         if owner == self.place.index {
@@ -128,7 +132,7 @@ impl Carrier {
     pub(super) fn answer_datagrams(&mut self, now_us: u64) {
         while let Some(udp) = &self.udp {
             let mut bytes = [0; HELLO_BYTES + 1];
-            let Ok((length, from)) = udp.recv_from(&mut bytes) else { return };
+            let Ok((length, from, stamped)) = stamp::receive(udp, &mut bytes) else { return };
             let Some(sealed) = bytes[..length].first_chunk::<HELLO_BYTES>().filter(|_| length == HELLO_BYTES)
             else {
                 continue;
@@ -146,7 +150,14 @@ impl Carrier {
                     }
                     continue;
                 }
-                Purpose::Answer | Purpose::Ask => continue,
+                Purpose::Ping => {
+                    let (pong, tick, held_us) = prober::answer(key, &hello, stamped);
+                    if udp.send_to(&pong, from).is_ok() {
+                        self.shared.note_pinged(HostId(hello.stream), tick, held_us);
+                    }
+                    continue;
+                }
+                Purpose::Answer | Purpose::Ask | Purpose::Pong => continue,
             }
             let answer = key.seal(&Hello { purpose: Purpose::Answer, ..hello });
             if let Err(error) = udp.send_to(&answer, from) {

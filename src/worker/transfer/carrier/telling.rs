@@ -55,14 +55,19 @@ impl Carrier {
             return;
         }
         self.told_us = now_us;
-        let stage = self.stage.clone();
-        let speaks = |flow: &FlowId| self.place.deal(*flow).has_first();
         for source in self.sources.values_mut() {
             source.ask();
         }
         for sink in self.sinks.values_mut() {
             sink.ask();
         }
+        self.tell_meters();
+    }
+
+    /// Tells what the stage's flows have counted since they were last told.
+    pub(super) fn tell_meters(&self) {
+        let stage = self.stage.clone();
+        let speaks = |flow: &FlowId| self.place.deal(*flow).has_first();
         let meters = stage.iter().flat_map(|stage| &stage.rounds).flat_map(|round| &round.flows);
         let meters: Vec<_> =
             meters.filter(|flow| speaks(&flow.id)).map(|flow| (flow.id, &*flow.meter)).collect();

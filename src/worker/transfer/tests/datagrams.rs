@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::{
-    plan::carriage::Transport,
+    plan::carriage::{FrameSize, Transport},
     record::line::{ConnectsFlow, DatagramFlow, DatagramsSent},
 };
 
@@ -73,7 +73,7 @@ fn a_paced_flow_of_datagrams_keeps_its_rate_and_loses_nothing() {
 #[test]
 fn single_frames_of_the_smallest_size_leave_one_by_one_and_are_counted_whole() {
     let _turn = turn();
-    let carriage = Carriage { frame_size_bytes: Some(64), ..udp(1) };
+    let carriage = Carriage { frame_size_bytes: Some(FrameSize::Bytes(64)), ..udp(1) };
     // 20,000 frames a second.
     let (_source, sink, arrived, left) = run(carriage, Some(20_000 * 64 * 8), 20);
     assert_eq!(arrived.received, left.sent, "{arrived:?} of {left:?}");
@@ -84,7 +84,7 @@ fn single_frames_of_the_smallest_size_leave_one_by_one_and_are_counted_whole() {
 #[test]
 fn datagrams_are_verified_too() {
     let _turn = turn();
-    for frame_size_bytes in [None, Some(1514)] {
+    for frame_size_bytes in [None, Some(FrameSize::Bytes(1514))] {
         let carriage = Carriage { frame_size_bytes, receive: ReceiveMode::Verify { one_in: 1 }, ..udp(1) };
         let (_source, mut sink, arrived, _) = run(carriage, Some(80_000_000), 10);
         sink.quit();
@@ -133,7 +133,7 @@ fn through(
     let between = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (at, to) = (between.local_addr().unwrap(), sink.addr);
     let relay = std::thread::spawn(move || relay(&between, to, meddle));
-    let carriage = Carriage { frame_size_bytes: Some(514), receive, ..udp(1) };
+    let carriage = Carriage { frame_size_bytes: Some(FrameSize::Bytes(514)), receive, ..udp(1) };
     let wanted = Wanted { carriage, rate_bps: Some(514 * 8 * 5_000), slots: 10, ..Wanted::default() };
     let zero = RunTime::of_slot(source.shared.run_now().slot() + 7);
     sink.begin(wanted.stage(Role::Sink, source.addr), zero);

@@ -44,6 +44,8 @@ impl Pair {
             payload: payload(),
             rounds: vec![round],
             peers: BTreeMap::new(),
+            probes: BTreeMap::new(),
+            for_us: 0,
         }
     }
 

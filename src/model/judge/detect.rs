@@ -1,0 +1,129 @@
+//! All detectors over what was seen: whose falls they are, what is the matter with each host,
+//! and what concerns no single one.
+//!
+//! Nothing is confirmed here, and nothing is made a verdict: `confirm` and `verdict` do that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    address, cause, contact, corruption, degrading,
+    explain::{self, Explained},
+    falls::{self, Fall},
+    frames, latency, limit, loss, new_flows, outage, precedence,
+    rack::Crossings,
+    seen::Seen,
+    sequence, slow, stalls,
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::fleet::host::HostId;
+
+/// Silence between one pair that fails the fleet: less is a lost handshake.
+const PATH_FAIL_S: f64 = 2.0;
+
+/// What the detectors found.
+#[derive(Clone, Debug, Default)]
+pub struct Detected {
+    /// Every drop-off.
+    pub falls: Vec<Fall>,
+    /// Whose they are.
+    pub explained: Explained,
+    /// Findings on hosts, one for each cause.
+    pub hosts: BTreeMap<HostId, Vec<Finding>>,
+    /// Findings that concern no single host.
+    pub fleet: Vec<Finding>,
+}
+
+/// Runs all detectors.
+pub fn detect(seen: &Seen) -> Detected {
+    let mut falls = falls::all(seen);
+    falls.extend(outage::falls(seen, &falls));
+    let explained = explain::explain(seen, &falls);
+    let crossings = Crossings::of(seen, &falls);
+    let mut hosts = of_falls(seen, &falls, &explained);
+    let mut add = |found: Vec<(HostId, Finding)>| {
+        for (host, finding) in found {
+            let own = hosts.entry(host).or_default();
+            // A kind that its falls gave already says no more by itself.
+            if !own.iter().any(|known| known.kind == finding.kind) {
+                own.push(finding);
+            }
+        }
+    };
+    let corruption = corruption::findings(seen);
+    add(corruption.hosts.into_iter().collect());
+    add(address::findings(seen));
+    add(frames::findings(seen));
+    add(loss::findings(seen, &falls, &crossings));
+    add(new_flows::findings(seen));
+    add(sequence::findings(seen, &falls));
+    add(stalls::findings(seen, &falls));
+    add(latency::findings(seen, &falls));
+    add(degrading::findings(seen, &falls));
+    add(slow::findings(seen, &falls));
+    for host in &seen.hosts {
+        let own = hosts.entry(host.id).or_default();
+        own.extend(contact::findings(seen, host.id, own));
+        precedence::keep_causes(own);
+        own.sort_by_key(|finding| (finding.severity, finding.kind));
+    }
+    let mut fleet = fleet_findings(seen, &falls, &explained);
+    fleet.extend(crossings.findings());
+    fleet.extend(limit::finding(seen));
+    fleet.extend(corruption.fleet);
+    Detected { falls, explained, hosts, fleet }
+}
+
+/// What was the matter with hosts that fell.
+fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<HostId, Vec<Finding>> {
+    let healthy: BTreeSet<HostId> =
+        seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
+    let own = explained.own.iter().map(|(host, indices)| {
+        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
+        (*host, cause::findings(seen, *host, &own, &healthy))
+    });
+    own.collect()
+}
+
+/// Findings on paths and the fleet as a whole.
+fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Finding> {
+    let mut fleet = Vec::new();
+    for ((a, b), indices) in &explained.paths {
+        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
+        fleet.push(path(seen, *a, *b, &own));
+    }
+    if !explained.shared.is_empty() {
+        let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
+        let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
+        let text = format!(
+            "{} hosts fell silent in the same second without a host in common: a shared cause, a switch or the machine under the lab; no card is accused of it",
+            hosts.len()
+        );
+        fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
+    }
+    for (since, until, why) in &seen.impaired {
+        let text = format!(
+            "the coordinator itself was held up from {since} to {until} ({why}); look at its CPU, then run again"
+        );
+        let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
+        finding.first_seen_s = Some(since.as_secs_f64());
+        fleet.push(finding);
+    }
+    fleet
+}
+
+/// The finding on a pair that fell together, and nobody knows which.
+pub fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
+    let rounds: BTreeSet<usize> = falls.iter().map(|fall| fall.round).collect();
+    let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= PATH_FAIL_S));
+    let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Warn };
+    let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
+    let text = format!(
+        "nothing passed between {} and {}, {both} times, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",
+        seen.name(a),
+        seen.name(b),
+    );
+    let mut finding = cause::bare(FindingKind::Path, severity, falls, text);
+    finding.confirmed = (severity == Severity::Fail).then_some(true);
+    finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
+    finding
+}

@@ -1,0 +1,198 @@
+//! Hosts whose echoes come back late, in a quiet network or at half load.
+//!
+//! # Rule
+//!
+//! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, and
+//! by at least 1 ms more. A pair is bad when more than [`LATE_SHARE`] of its probes were late;
+//! the host that explains the bad pairs is found by explain-away over both of its sides. It is
+//! `latency` when the network was quiet, `latency_under_load` when only load brings it out.
+//! With fewer than [`PROBES_MIN`] probes of a host nothing is said.
+//!
+//! # Source
+//!
+//! 299 probes: with 95 % one of them lies beyond the 99th percentile (order statistics). The
+//! ratio of loaded to idle latency is `GPCNeT`'s; one-way delays are not told, because clocks that
+//! were set by echoes over the same card halve any difference between its two ways.
+//!
+//! # What does not belong here
+//!
+//! Delays that come in gaps of everything at once: `stalls`. Lost probes: `loss`, `outage`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hdrhistogram::Histogram;
+
+use super::{
+    cause,
+    falls::Fall,
+    localise::{self, MOST, Trial},
+    quiet::{self, Calm},
+    robust,
+    seen::{
+        Seen,
+        probes::{Asked, Outcome},
+    },
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::{fleet::host::HostId, plan::layout::StageKind, record::probe::ANSWER_US};
+
+/// Probes of a host below which nothing is said (the contract's figure).
+const PROBES_MIN: usize = 299;
+
+/// How many times the fleet's 99th percentile is late (the contract's figure) …
+const FLEET_FACTOR: f64 = 3.0;
+
+/// … and how much more at least, microseconds (the contract's figure).
+const MORE_US: f64 = 1_000.0;
+
+/// Share of a pair's probes that must be late: of the 99th percentile, one in a hundred.
+const LATE_SHARE: f64 = 0.01;
+
+/// Late probes of a host in all: fewer are a moment's, not a card's.
+const LATE_MIN: usize = 6;
+
+/// By observer and target: round trips, microseconds; what had no answer counts as a second,
+/// so that a silence is not left out of its own measure.
+type Trips = BTreeMap<(HostId, HostId), Vec<u32>>;
+
+/// Round trips of one state, without those of hosts that were down.
+pub fn trips(seen: &Seen, falls: &[Fall], ticks: &[Option<Calm>], state: Calm) -> Trips {
+    let mut trips = Trips::new();
+    for (from, to) in seen.probes.pairs(Asked::Echo) {
+        let down = |slot: u64| {
+            falls.iter().any(|fall| {
+                (fall.host == from || fall.host == to) && fall.since <= slot + 2 && slot < fall.end()
+            })
+        };
+        let own: Vec<u32> = (0..)
+            .zip(ticks)
+            .filter(|(tick, known)| **known == Some(state) && !down(tick * 2))
+            .filter_map(|(tick, _)| match seen.probes.outcome(from, to, Asked::Echo, tick)? {
+                Outcome::Answered(us) => Some(us),
+                Outcome::Lost => Some(ANSWER_US as u32),
+            })
+            .collect();
+        trips.insert((from, to), own);
+    }
+    trips
+}
+
+/// The quantile of round trips, by a histogram of three digits; `None` of nothing.
+pub fn quantile(trips: &[u32], q: f64) -> Option<f64> {
+    let mut histogram: Histogram<u64> = Histogram::new_with_bounds(1, 10 * ANSWER_US, 3).ok()?;
+    for us in trips {
+        histogram.saturating_record(u64::from(*us).max(1));
+    }
+    (!trips.is_empty()).then(|| histogram.value_at_quantile(q) as f64)
+}
+
+/// From which round trip on a probe is late; `None` where no pair has probes.
+fn limit_us(trips: &Trips) -> Option<f64> {
+    // Lost probes are no measure of what an answer takes.
+    let answered =
+        |own: &Vec<u32>| own.iter().copied().filter(|us| *us < ANSWER_US as u32).collect::<Vec<_>>();
+    let all: Vec<f64> = trips.values().filter_map(|own| quantile(&answered(own), 0.99)).collect();
+    let fleet = robust::median(&all)?;
+    Some((FLEET_FACTOR * fleet).max(fleet + MORE_US))
+}
+
+/// Findings of lateness, by host.
+pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+    let ticks = quiet::ticks(seen, StageKind::Load);
+    let mut found: BTreeMap<HostId, Finding> = BTreeMap::new();
+    for (state, kind) in [(Calm::Idle, FindingKind::Latency), (Calm::Paced, FindingKind::LatencyUnderLoad)] {
+        let trips = trips(seen, falls, &ticks, state);
+        let Some(limit) = limit_us(&trips) else { continue };
+        for host in late_hosts(&trips, limit) {
+            let own = of_host(&trips, host);
+            let finding = finding(seen, host, kind, &own, limit, &trips);
+            // What is late in a quiet network is late under load for the same reason.
+            found.entry(host).or_insert(finding);
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// Answered round trips of a host, as observer and as target.
+fn of_host(trips: &Trips, host: HostId) -> Vec<u32> {
+    let own = trips.iter().filter(|((from, to), _)| *from == host || *to == host);
+    own.flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32)).collect()
+}
+
+fn is_late(us: u32, limit: f64) -> bool {
+    us < ANSWER_US as u32 && f64::from(us) > limit
+}
+
+/// The hosts that explain late pairs, over both sides.
+fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
+    let trials: Vec<Trial> = trips
+        .iter()
+        .filter(|(_, own)| !own.is_empty())
+        .map(|((from, to), own)| {
+            let late = own.iter().filter(|us| is_late(**us, limit)).count() as f64;
+            Trial { from: *from, to: *to, bad: late > LATE_SHARE * own.len() as f64, weight: late }
+        })
+        .collect();
+    let (blames, _) = localise::explain_away(&trials, MOST);
+    let hosts: BTreeSet<HostId> = blames.iter().map(|blame| blame.host).collect();
+    hosts
+        .into_iter()
+        .filter(|host| {
+            let own = of_host(trips, *host);
+            let late = own.iter().filter(|us| is_late(**us, limit)).count();
+            own.len() >= PROBES_MIN && late >= LATE_MIN && late as f64 > LATE_SHARE * own.len() as f64
+        })
+        .collect()
+}
+
+fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64, trips: &Trips) -> Finding {
+    let others: Vec<u32> = trips
+        .iter()
+        .filter(|((from, to), _)| *from != host && *to != host)
+        .flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32))
+        .collect();
+    let (median, p99) = (quantile(own, 0.5).unwrap_or(0.0), quantile(own, 0.99).unwrap_or(0.0));
+    let fleet = quantile(&others, 0.99).unwrap_or(0.0);
+    let when = if kind == FindingKind::Latency { "while nobody sends" } else { "at half load" };
+    let text = format!(
+        "echoes to and from {} take {:.1} ms at the median and {:.1} ms at the 99th percentile {when}, those between others {:.1} ms ({} probes); look at its interrupt moderation, power management and queues (ethtool -c, -l), and at what stands between it and its switch",
+        seen.name(host),
+        median / 1e3,
+        p99 / 1e3,
+        fleet / 1e3,
+        own.len(),
+    );
+    let mut finding = cause::bare(kind, Severity::Fail, &[], text);
+    let late = own.iter().filter(|us| is_late(**us, limit)).count();
+    let numbers = [
+        ("median_s", median / 1e6),
+        ("p99_s", p99 / 1e6),
+        ("fleet_p99_s", fleet / 1e6),
+        ("probes", own.len() as f64),
+        ("late_probes", late as f64),
+    ];
+    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding
+}
+
+/// Whether a suspect's echoes were late again while suspects were tried, as one partner saw
+/// it; `None` where the two did not probe each other enough.
+pub fn reproduced(seen: &Seen, host: HostId, partner: HostId, kind: FindingKind) -> Option<bool> {
+    let state = if kind == FindingKind::Latency { Calm::Idle } else { Calm::Paced };
+    let ticks = quiet::ticks(seen, StageKind::Confirm);
+    let mut trips = trips(seen, &[], &ticks, state);
+    let own: Vec<u32> = [(host, partner), (partner, host)]
+        .iter()
+        .flat_map(|pair| trips.get(pair).cloned().unwrap_or_default())
+        .collect();
+    trips.retain(|(from, to), _| *from != host && *to != host);
+    let limit = limit_us(&trips)?;
+    let late = own.iter().filter(|us| is_late(**us, limit)).count();
+    (own.len() >= CONFIRM_PROBES_MIN).then_some(late as f64 > LATE_SHARE * own.len() as f64)
+}
+
+/// Probes between two hosts that tell whether one of them is late again: two seconds' both ways.
+const CONFIRM_PROBES_MIN: usize = 16;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+use super::*;
+use crate::model::judge::tests::field::Field;
+use proptest::prelude::*;
+
+/// A little noise that is the same each time, microseconds.
+fn noise(from: u16, to: u16, tick: u64) -> u32 {
+    80 + ((u64::from(from) * 31 + u64::from(to) * 17 + tick * 7) % 40) as u32
+}
+
+fn found(n: u16, seconds: u64, late: impl Fn(u16, u16, u64) -> u32) -> Vec<(u16, FindingKind)> {
+    let mut field = Field::of(n);
+    field.idle(StageKind::Load, seconds, |from, to, tick| Some(noise(from, to, tick) + late(from, to, tick)));
+    findings(&field.seen, &[]).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
+}
+
+#[test]
+fn a_late_host_is_found_and_not_its_partners() {
+    let of =
+        |host: u16, us: u32| move |from: u16, to: u16, _| if from == host || to == host { us } else { 0 };
+    assert_eq!(found(8, 6, |_, _, _| 0), []);
+    assert_eq!(found(8, 6, of(3, 20_000)), [(3, FindingKind::Latency)]);
+    assert_eq!(found(8, 6, of(3, 300)), [], "less than a millisecond more");
+    assert_eq!(found(8, 2, of(3, 20_000)), [], "too few probes to say");
+    let one_pair = |from, to, _| if (from, to) == (1, 2) { 20_000 } else { 0 };
+    assert_eq!(found(8, 6, one_pair), [], "a single pair");
+    assert_eq!(found(8, 6, |_, _, _| 20_000), [], "everybody alike");
+    let sometimes =
+        |from, to, tick: u64| if (from == 3 || to == 3) && tick.is_multiple_of(10) { 20_000 } else { 0 };
+    assert_eq!(found(8, 6, sometimes), [(3, FindingKind::Latency)], "one in ten");
+}
+
+#[test]
+fn what_is_late_at_half_load_alone_is_told_as_that() {
+    let mut field = Field::of(8);
+    field.idle(StageKind::Load, 6, |from, to, tick| Some(noise(from, to, tick)));
+    let from = field.seen.rounds.last().expect("idle").end / 2 + 3;
+    field.paced(|_, _| 0.0);
+    let to = field.seen.rounds.last().expect("paced").end / 2;
+    let loaded: Vec<(u64, u64)> = field
+        .seen
+        .rounds
+        .iter()
+        .filter(|round| round.is_paced())
+        .map(|round| (round.start, round.end))
+        .collect();
+    let is_loaded = |tick: u64| loaded.iter().any(|(start, end)| (*start..*end).contains(&(tick * 2)));
+    field.probed(from, to, |a, b, tick| {
+        Some(noise(a, b, tick) + if (a == 5 || b == 5) && is_loaded(tick) { 9_000 } else { 0 })
+    });
+    let found = findings(&field.seen, &[]);
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].0, found[0].1.kind), (HostId(5), FindingKind::LatencyUnderLoad));
+}
+
+#[test]
+fn a_suspect_is_late_again_with_a_partner_or_is_not() {
+    for late in [true, false] {
+        let mut field = Field::of(6);
+        field.idle(StageKind::Confirm, 4, |from, to, tick| {
+            Some(noise(from, to, tick) + if late && (from == 2 || to == 2) { 15_000 } else { 0 })
+        });
+        let again = |a, b| reproduced(&field.seen, HostId(a), HostId(b), FindingKind::Latency);
+        assert_eq!((again(2, 4), again(0, 1)), (Some(late), Some(false)));
+    }
+}
+
+proptest! {
+    /// For all hosts and delays from 4 ms on: that host is found, and no other.
+    #[test]
+    fn delays_of_one_host_are_its_own(host in 0u16..8, us in 4_000u32..500_000) {
+        let found = found(8, 6, |from, to, _| if from == host || to == host { us } else { 0 });
+        prop_assert_eq!(found, [(host, FindingKind::Latency)]);
+    }
+}

@@ -1,0 +1,115 @@
+use super::*;
+use crate::model::{
+    judge::{
+        summary::{Direction, Severity},
+        tests::field::{Field, losing},
+    },
+    record::line::DatagramFlow,
+};
+use proptest::prelude::*;
+
+/// What is found of a fleet of eight: host, kind and direction.
+fn found(field: &Field) -> Vec<(u16, FindingKind, Option<Direction>)> {
+    let crossings = Crossings::of(&field.seen, &[]);
+    findings(&field.seen, &[], &crossings)
+        .into_iter()
+        .filter(|(_, finding)| finding.severity == Severity::Fail)
+        .map(|(host, finding)| (host.0, finding.kind, finding.direction))
+        .collect()
+}
+
+/// Frames at four rates, as a scenario steps them; what each pair loses at each.
+fn ladder(field: &mut Field, lost: impl Fn(u16, u16, u32) -> f64) {
+    for pps in [3_000, 6_000, 12_000, 24_000] {
+        field.frames(82, pps, 0.05, |from, to, sent| losing(lost(from, to, pps))(sent));
+    }
+}
+
+#[test]
+fn loss_is_found_with_its_side_and_told_from_what_is_lost_only_above_a_rate() {
+    type Lost = fn(u16, u16, u32) -> f64;
+    type Case = (&'static str, Lost, &'static [(u16, FindingKind, Option<Direction>)]);
+    use FindingKind::{LossAboveRate, PacketLoss};
+    let cases: &[Case] = &[
+        ("nothing", |_, _, _| 0.0, &[]),
+        ("one in 100,000 everywhere", |_, _, _| 1e-5, &[]),
+        (
+            "1 % of what h4 sends",
+            |from, _, _| if from == 3 { 0.01 } else { 0.0 },
+            &[(3, PacketLoss, Some(Direction::Tx))],
+        ),
+        (
+            "0.2 % of what h4 receives",
+            |_, to, _| if to == 3 { 0.002 } else { 0.0 },
+            &[(3, PacketLoss, Some(Direction::Rx))],
+        ),
+        (
+            "both ways of h1",
+            |from, to, _| if from == 0 || to == 0 { 0.02 } else { 0.0 },
+            &[(0, PacketLoss, Some(Direction::Both))],
+        ),
+        (
+            "h4 above 10,000 a second",
+            |_, to, pps| if to == 3 && pps > 10_000 { 0.1 } else { 0.0 },
+            &[(3, LossAboveRate, Some(Direction::Rx))],
+        ),
+        ("everybody alike", |_, _, _| 0.02, &[]),
+        ("a single pair", |from, to, _| if (from, to) == (1, 2) { 0.3 } else { 0.0 }, &[]),
+    ];
+    for (name, lost, want) in cases {
+        let mut field = Field::of(8);
+        ladder(&mut field, lost);
+        assert_eq!(found(&field), *want, "{name}");
+    }
+}
+
+#[test]
+fn retransmissions_at_half_load_tell_a_lossy_side_where_no_frames_were_sent() {
+    let mut field = Field::of(8);
+    field.paced(|_, to| if to == 5 { 0.003 } else { 0.0 });
+    assert_eq!(found(&field), [(5, FindingKind::PacketLoss, Some(Direction::Rx))]);
+}
+
+#[test]
+fn bulk_that_is_lost_while_as_many_small_frames_pass_is_lost_for_its_rate() {
+    let mut field = Field::of(8);
+    field.paced(|from, _| if from == 5 { 0.02 } else { 0.0 });
+    ladder(&mut field, |_, _, _| 0.0);
+    let all = findings(&field.seen, &[], &Crossings::of(&field.seen, &[]));
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].1.kind, FindingKind::LossAboveRate);
+    assert!(all[0].1.numbers.contains_key("clean_bps"), "{:?}", all[0].1.numbers);
+}
+
+#[test]
+fn what_checksums_caught_is_corruption_and_whose_counters_moved_tells_the_side() {
+    for (sends, errors) in [(false, vec![(2u16, 300u64)]), (true, vec![(0, 60), (1, 70), (4, 90), (6, 80)])] {
+        let mut field = Field::of(8);
+        field.paced(|from, to| if (sends && from == 2) || (!sends && to == 2) { 0.01 } else { 0.0 });
+        field.seen.checksum_errors = errors.into_iter().map(|(host, count)| (HostId(host), count)).collect();
+        let want = if sends { Direction::Tx } else { Direction::Rx };
+        assert_eq!(found(&field), [(2, FindingKind::Corruption, Some(want))]);
+    }
+}
+
+#[test]
+fn what_the_receivers_own_kernel_dropped_is_not_the_networks_loss() {
+    let mut field = Field::of(5);
+    field.frames(82, 24_000, 0.05, |_, to, sent| DatagramFlow {
+        received: if to == 1 { sent / 2 } else { sent },
+        socket_drops: if to == 1 { sent - sent / 2 } else { 0 },
+        ..DatagramFlow::default()
+    });
+    assert_eq!(found(&field), []);
+}
+
+proptest! {
+    /// For all hosts, sides and losses from 0.2 % on: found on that side of that host alone.
+    #[test]
+    fn a_lossy_side_is_found_and_no_other(host in 0u16..8, tx in any::<bool>(), lost in 0.002f64..0.5) {
+        let mut field = Field::of(8);
+        ladder(&mut field, |from, to, _| if (if tx { from } else { to }) == host { lost } else { 0.0 });
+        let want = if tx { Direction::Tx } else { Direction::Rx };
+        prop_assert_eq!(found(&field), [(host, FindingKind::PacketLoss, Some(want))]);
+    }
+}

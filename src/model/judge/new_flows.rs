@@ -1,0 +1,181 @@
+//! Flows that never come to be: a queue that is dead to some of them, or a table that is full.
+//!
+//! # Rule
+//!
+//! Rounds of ever new connections: an attempt that was begun and not done within the round did
+//! not pass. A side of a host is at fault when most of its pairs miss more than [`MISSING_MIN`]
+//! of their attempts. Where nearly none passes, or from some moment on none does any more, while
+//! flows that were there before run on, new flows are refused (`new_flows_refused`); where a
+//! steady share is missing, some queue or hash bucket is dead to it (`dead_queue`).
+//!
+//! Without such rounds there is still a sign: echoes that are old flows pass, handshakes do not
+//! ([`claim`]).
+//!
+//! # Source
+//!
+//! conntrack and flow-director tables refuse the flow after the k-th (`nf_conntrack: table
+//! full`); RSS spreads flows over queues by a hash, so one dead queue of eight takes an eighth.
+
+use std::collections::BTreeMap;
+
+use super::{
+    cause,
+    falls::Fall,
+    localise::{self, MOST, Trial},
+    outage,
+    poisson::Share,
+    robust,
+    seen::{Seen, Way},
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    plan::layout::StageKind,
+};
+
+/// Share of the attempts that must be missing: the last few of a round are still under way.
+const MISSING_MIN: f64 = 0.05;
+
+/// Attempts of a pair below which nothing is said.
+const ATTEMPTS_MIN: u64 = 10;
+
+/// How many times the fleet's missing share it must be.
+const FLEET_FACTOR: f64 = 5.0;
+
+/// Share of the attempts that pass of a host that refuses new flows.
+const REFUSES_BELOW: f64 = 0.1;
+
+/// … and of one that refused none before.
+const TOOK_BEFORE: f64 = 0.5;
+
+/// Attempts begun and missing, between pairs, in stages of a kind.
+fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
+    let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
+    for (_, id, told) in &seen.connects {
+        let Some(flow) = seen.flows.get(id).filter(|flow| seen.rounds[flow.round].kind == kind) else {
+            continue;
+        };
+        let pair = pairs.entry((flow.from, flow.to)).or_default();
+        pair.of += told.tried;
+        pair.events += told.done;
+    }
+    for pair in pairs.values_mut() {
+        // A kernel or process that turns somebody away is no card.
+        pair.events = pair.of.saturating_sub(pair.events);
+    }
+    pairs
+}
+
+/// Findings of flows that never came to be, by host.
+pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
+    let pairs = attempts(seen, StageKind::Load);
+    let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
+    let typical = robust::median(&rates).unwrap_or(0.0);
+    let trials: Vec<Trial> = pairs
+        .iter()
+        .map(|((from, to), share)| {
+            let bad = is_bad(*share) && share.rate() >= FLEET_FACTOR * typical;
+            Trial { from: *from, to: *to, bad, weight: share.events as f64 }
+        })
+        .collect();
+    let shares: Vec<Share> = pairs.values().copied().collect();
+    let (blames, _) = localise::explain_away(&trials, MOST);
+    localise::by_host(&blames)
+        .into_iter()
+        .map(|(host, sides)| {
+            let mut all = Share::default();
+            sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
+            let ways: Vec<Way> = sides.iter().map(|side| side.way).collect();
+            (host, finding(seen, host, &ways, all))
+        })
+        .collect()
+}
+
+fn is_bad(share: Share) -> bool {
+    share.of >= ATTEMPTS_MIN && share.rate() >= MISSING_MIN
+}
+
+/// Whether a side refuses all new flows, from the first on or from some moment on.
+fn refuses(seen: &Seen, host: HostId, ways: &[Way]) -> bool {
+    let mut seconds: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for (at, id, told) in &seen.connects {
+        let own = seen.flows.get(id).is_some_and(|flow| {
+            seen.rounds[flow.round].kind == StageKind::Load
+                && ways.iter().any(|way| if *way == Way::Tx { flow.from == host } else { flow.to == host })
+        });
+        if own {
+            let second = seconds.entry(second_of(*at)).or_default();
+            *second = (second.0 + told.tried, second.1 + told.done);
+        }
+    }
+    let passed: Vec<f64> = seconds
+        .values()
+        .filter(|(tried, _)| *tried >= ATTEMPTS_MIN)
+        .map(|(tried, done)| *done as f64 / *tried as f64)
+        .collect();
+    let Some((last, before)) = passed.split_last() else { return false };
+    let all = passed.iter().sum::<f64>() / passed.len() as f64;
+    all < REFUSES_BELOW || (*last < REFUSES_BELOW && before.iter().any(|share| *share > TOOK_BEFORE))
+}
+
+fn second_of(at: RunTime) -> u64 {
+    at.0 / 1_000_000
+}
+
+fn finding(seen: &Seen, host: HostId, ways: &[Way], all: Share) -> Finding {
+    let name = seen.name(host);
+    let refuses = refuses(seen, host, ways);
+    let (kind, text) = if refuses {
+        let text = format!(
+            "{name} takes no new connection while those that it has run on: {} of {} attempts did not pass; look at tables of flows and connections (conntrack -S, sysctl net.netfilter.nf_conntrack_max, ethtool -n) on it and on what stands before it",
+            all.events, all.of
+        );
+        (FindingKind::NewFlowsRefused, text)
+    } else {
+        let text = format!(
+            "{:.0} % of the new connections of {name} never come to be, {} of {}, and the others all do: some queue or hash bucket is dead to a share of flows; compare its queues' counters (ethtool -S), and try with a single one (ethtool -L)",
+            all.rate() * 100.0,
+            all.events,
+            all.of
+        );
+        (FindingKind::DeadQueue, text)
+    };
+    let mut finding = cause::bare(kind, Severity::Fail, &[], text);
+    // A handshake needs both ways, so which of them is dead cannot be told from it.
+    finding.numbers.insert("missing_share".to_owned(), Some(all.rate()));
+    finding.numbers.insert("attempts".to_owned(), Some(all.of as f64));
+    finding
+}
+
+/// Whether a host's silence is one of new flows alone: its echoes, an old flow, were answered
+/// meanwhile, and its handshakes were not.
+pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
+    let alive = outage::alive_during(seen, fall)?;
+    (alive.echoes && !alive.handshakes).then_some(FindingKind::NewFlowsRefused)
+}
+
+/// The finding on a host to which no new flow came while old ones ran on.
+pub fn stuck(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
+    let text = format!(
+        "{} took no new connection {}, while echoes that had begun before were answered: tables of flows are full, on it or before it; look at conntrack -S, sysctl net.netfilter.nf_conntrack_max and ethtool -n",
+        seen.name(host),
+        cause::times(falls),
+    );
+    let mut finding = cause::bare(FindingKind::NewFlowsRefused, Severity::Fail, falls, text);
+    finding.confirmed = Some(true);
+    finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
+    finding
+}
+
+/// Whether attempts were missing again with one partner while suspects were tried.
+pub fn reproduced(seen: &Seen, host: HostId, partner: HostId) -> Option<bool> {
+    let pairs = attempts(seen, StageKind::Confirm);
+    let mut all = Share::default();
+    for pair in [(host, partner), (partner, host)] {
+        all.add(pairs.get(&pair).copied().unwrap_or_default());
+    }
+    (all.of >= ATTEMPTS_MIN).then(|| is_bad(all))
+}
+
+#[cfg(test)]
+mod tests;

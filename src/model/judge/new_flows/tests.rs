@@ -1,0 +1,21 @@
+use super::*;
+use crate::model::judge::tests::field::Field;
+
+fn found(done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
+    let mut field = Field::of(8);
+    field.connections(3, done);
+    findings(&field.seen).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
+}
+
+#[test]
+fn a_steady_share_is_a_dead_queue_and_an_end_of_all_is_a_full_table() {
+    let touches = |a: u16, b: u16| a == 4 || b == 4;
+    assert_eq!(found(|_, _, _| 1.0), []);
+    assert_eq!(found(|a, b, _| if touches(a, b) { 0.85 } else { 1.0 }), [(4, FindingKind::DeadQueue)]);
+    assert_eq!(found(|a, b, _| if touches(a, b) { 0.0 } else { 1.0 }), [(4, FindingKind::NewFlowsRefused)]);
+    let full_after_1_s = |a, b, second| if touches(a, b) && second > 0 { 0.0 } else { 1.0 };
+    assert_eq!(found(full_after_1_s), [(4, FindingKind::NewFlowsRefused)]);
+    assert_eq!(found(|_, _, _| 0.8), [], "everybody alike");
+    assert_eq!(found(|a, b, _| if (a, b) == (1, 2) { 0.0 } else { 1.0 }), [], "a single pair");
+    assert_eq!(found(|_, _, second| if second == 2 { 0.96 } else { 1.0 }), [], "the last are under way");
+}

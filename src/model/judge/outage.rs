@@ -1,0 +1,233 @@
+//! What probes tell of silences: who was out, seen by whom, in which direction, and what still
+//! passed meanwhile.
+//!
+//! # Rule
+//!
+//! A host is out while at least [`MISS_SHARE`] of its observers (three of them, all where there
+//! are fewer) miss [`OUT_TICKS`] probes in a row: one second. It is back with [`BACK_TICKS`]
+//! ticks in which most are answered. Start is the first missed tick, end the first answered
+//! one: both within 200 ms.
+//!
+//! # Source
+//!
+//! Pingmesh and `NetNORAD` probe meshes; at 1 % loss five misses in a row of one observer are
+//! 1e-10, and three observers see the same by chance never.
+//!
+//! # What does not belong here
+//!
+//! Whose fault a silence is: `explain`. Falls of throughput: `falls`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    falls::Fall,
+    seen::{
+        Seen, Way,
+        probes::{Asked, Outcome},
+    },
+    summary::Direction,
+};
+use crate::model::{
+    fleet::{host::HostId, units::SLOT_US},
+    record::probe::TICK_US,
+};
+
+/// Ticks in a row that must be missed: one second (the contract's figure).
+const OUT_TICKS: u64 = 5;
+
+/// Ticks in a row that show a host back.
+const BACK_TICKS: u64 = 2;
+
+/// Share of the observers that must miss a tick for it to count as missed.
+const MISS_SHARE: f64 = 0.8;
+
+/// Observers that must have probed in a tick, where the host has so many.
+const OBSERVERS_MIN: usize = 3;
+
+/// Probes on which it is said what still passes.
+const PROBES_MIN: usize = 8;
+
+/// Share of the probes of a living way that pass; of a dead one at most the rest.
+const ALIVE_SHARE: f64 = 0.7;
+
+/// Share of probes that may pass around the ends of a silence.
+const DEAD_SHARE: f64 = 0.15;
+
+/// Slots of a tick.
+const SLOTS: u64 = TICK_US / SLOT_US;
+
+/// A host that no observer reached for a while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outage {
+    /// Which host.
+    pub host: HostId,
+    /// The first missed tick.
+    pub since: u64,
+    /// The first answered one; `None` where that was not seen.
+    pub until: Option<u64>,
+    /// Who missed it.
+    pub observers: BTreeSet<HostId>,
+}
+
+/// Who probes each host.
+fn observers(seen: &Seen) -> BTreeMap<HostId, BTreeSet<HostId>> {
+    let mut by_target: BTreeMap<HostId, BTreeSet<HostId>> = BTreeMap::new();
+    for (observer, target) in seen.probes.pairs(Asked::Echo) {
+        by_target.entry(target).or_default().insert(observer);
+    }
+    by_target
+}
+
+/// Every outage of every host, by host and beginning.
+pub fn all(seen: &Seen) -> Vec<Outage> {
+    let ticks = seen.probes.ticks();
+    observers(seen).into_iter().flat_map(|(host, observers)| of_host(seen, host, &observers, ticks)).collect()
+}
+
+fn of_host(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, ticks: u64) -> Vec<Outage> {
+    let mut outages: Vec<Outage> = Vec::new();
+    let (mut missed_since, mut missed, mut back_since, mut back) = (0, 0, 0, 0);
+    let mut out = false;
+    for tick in 0..ticks {
+        let Some(is_missed) = missed_by_most(seen, host, observers, tick) else { continue };
+        if is_missed {
+            missed_since = if missed == 0 { tick } else { missed_since };
+            (missed, back) = (missed + 1, 0);
+            if !out && missed >= OUT_TICKS {
+                out = true;
+                let observers = observers.clone();
+                outages.push(Outage { host, since: missed_since, until: None, observers });
+            }
+        } else {
+            back_since = if back == 0 { tick } else { back_since };
+            back += 1;
+            missed = if out { missed } else { 0 };
+            if out && back >= BACK_TICKS {
+                (out, missed) = (false, 0);
+                if let Some(last) = outages.last_mut() {
+                    last.until = Some(back_since);
+                }
+            }
+        }
+    }
+    outages
+}
+
+/// Whether most observers missed a host in a tick; `None` where too few probed it.
+fn missed_by_most(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, tick: u64) -> Option<bool> {
+    let known: Vec<Outcome> = observers
+        .iter()
+        .filter_map(|observer| seen.probes.outcome(*observer, host, Asked::Echo, tick))
+        .collect();
+    let enough = known.len() >= OBSERVERS_MIN.min(observers.len());
+    let missed = known.iter().filter(|outcome| **outcome == Outcome::Lost).count();
+    enough.then_some(missed as f64 >= MISS_SHARE * known.len() as f64)
+}
+
+/// Falls that only probes show: in stages without load, and between rounds.
+pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
+    let all = all(seen).into_iter().filter(|outage| {
+        let (from, to) = (outage.since * SLOTS, outage.until.map_or(u64::MAX, |until| until * SLOTS));
+        !known.iter().any(|fall| {
+            // Its partners' falls may begin a second earlier, and end one later.
+            let own = fall.host == outage.host;
+            own && fall.since < to.saturating_add(10) && from < fall.end().saturating_add(10)
+        })
+    });
+    all.map(|outage| {
+        let since = outage.since * SLOTS;
+        Fall {
+            host: outage.host,
+            direction: Direction::Both,
+            since,
+            until: outage.until.map(|until| until * SLOTS),
+            round: seen.rounds.iter().rposition(|round| round.start <= since).unwrap_or(0),
+            peers: outage.observers,
+            // It was under no load that could have killed it.
+            offered_bps: Some(0.0),
+            depth: 1.0,
+        }
+    })
+    .collect()
+}
+
+/// Whether probes show that it was this host, and none of its partners, that fell silent.
+pub fn was_out_during(outages: &[Outage], host: HostId, fall: &Fall) -> bool {
+    outages.iter().any(|outage| {
+        let (from, to) = (outage.since * SLOTS, outage.until.map_or(u64::MAX, |until| until * SLOTS));
+        outage.host == host
+            && outage.observers.len() >= 2
+            && from < fall.end().saturating_add(SLOTS)
+            && fall.since < to.saturating_add(SLOTS)
+    })
+}
+
+/// What passed to and from a host while it was down.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Alive {
+    /// Echoes were answered: its process and the way both ways live.
+    pub echoes: bool,
+    /// Handshakes were answered: its kernel does.
+    pub handshakes: bool,
+}
+
+/// Whether a host's echoes and handshakes passed during a fall; `None` where too few were
+/// sent to say.
+pub fn alive_during(seen: &Seen, fall: &Fall) -> Option<Alive> {
+    let (from, to) = ticks_within(seen, fall);
+    let answered = |asked: Asked| {
+        let outcomes: Vec<Outcome> = partners(seen, fall.host, asked)
+            .flat_map(|(a, b)| (from..to).filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
+            .collect();
+        let alive = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
+        (outcomes.len() >= PROBES_MIN).then_some(alive as f64 >= ALIVE_SHARE * outcomes.len() as f64)
+    };
+    Some(Alive { echoes: answered(Asked::Echo)?, handshakes: answered(Asked::Handshake)? })
+}
+
+/// Ordered pairs of probes in which a host is one end.
+fn partners(seen: &Seen, host: HostId, asked: Asked) -> impl Iterator<Item = (HostId, HostId)> + '_ {
+    seen.probes.pairs(asked).filter(move |(a, b)| *a == host || *b == host)
+}
+
+/// Whole ticks of a fall, without the one in which it began.
+fn ticks_within(seen: &Seen, fall: &Fall) -> (u64, u64) {
+    let end = fall.until.unwrap_or(seen.latest.slot()).min(seen.probes.ticks() * SLOTS);
+    (fall.since / SLOTS + 1, end / SLOTS)
+}
+
+/// The direction that was dead, where echoes that were heard tell that the other was not.
+pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
+    let (from, to) = ticks_within(seen, fall);
+    // What a host hears shows that its receiving side lives; what others hear of it, that its
+    // sending side does.
+    let heard = |way: Way| {
+        let own = |(observer, target): &(HostId, HostId)| {
+            if way == Way::Tx { *observer == fall.host } else { *target == fall.host }
+        };
+        let all: Vec<bool> = seen
+            .probes
+            .pairs(Asked::Echo)
+            .filter(own)
+            .flat_map(|(observer, target)| {
+                (from..to).filter_map(move |tick| {
+                    seen.probes.outcome(observer, target, Asked::Echo, tick)?;
+                    seen.probes.was_heard(observer, target, tick)
+                })
+            })
+            .collect();
+        let share = all.iter().filter(|heard| **heard).count() as f64 / all.len().max(1) as f64;
+        (all.len() >= PROBES_MIN).then_some(share)
+    };
+    match (heard(Way::Tx)?, heard(Way::Rx)) {
+        // A host that is never heard of again cannot tell what it heard; that its echoes
+        // arrive while nothing of it is answered says enough.
+        (tx, None) => (tx >= ALIVE_SHARE).then_some(Direction::Rx),
+        (tx, Some(rx)) if tx >= ALIVE_SHARE && rx <= DEAD_SHARE => Some(Direction::Rx),
+        (tx, Some(rx)) if rx >= ALIVE_SHARE && tx <= DEAD_SHARE => Some(Direction::Tx),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Which finding on a host stands for its cause, and which merely follow from it.
+//!
+//! One table: what a kernel says outranks what bytes show, a hard symptom outranks a soft one,
+//! and what is the host's own and not its card's takes everything with it that it can cause.
+
+use super::summary::{Finding, FindingKind, Severity};
+
+use FindingKind::{
+    AddressLost, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, Duplication, FailSlow,
+    HostLimited, HostRebooted, Latency, LatencyUnderLoad, LinkDown, LinkFlap, LossAboveRate, MtuBlackHole,
+    MtuMismatch, NeighbourFailure, NewFlowsRefused, OneWayDead, Outage, PacketLoss, Reordering, Stalls,
+    TransferFailed, Withdrawn, WorkerFrozen, WorkerLost, WrongInterface,
+};
+
+/// What a kernel's own tables say.
+const FACTS: &[FindingKind] = &[LinkDown, LinkFlap, AddressLost, DuplicateAddress];
+
+/// Nothing passes, at least for a while, or of a kind.
+const HARD: &[FindingKind] = &[
+    LinkDown,
+    LinkFlap,
+    AddressLost,
+    DuplicateAddress,
+    NeighbourFailure,
+    MtuMismatch,
+    MtuBlackHole,
+    NewFlowsRefused,
+    DiesUnderLoad,
+    Outage,
+    OneWayDead,
+];
+
+/// The host or its process, and not its card: what it does to bytes says nothing of the card.
+const OWN: &[FindingKind] =
+    &[WorkerLost, WorkerFrozen, HostRebooted, HostLimited, Withdrawn, TransferFailed, WrongInterface];
+
+/// Soft symptoms, each the consequence of those before it.
+const SOFT: [FindingKind; 11] = [
+    Corruption,
+    PacketLoss,
+    LossAboveRate,
+    Duplication,
+    Stalls,
+    Reordering,
+    DeadQueue,
+    Latency,
+    LatencyUnderLoad,
+    Degrading,
+    FailSlow,
+];
+
+/// Whether `other` explains `kind` on the same host.
+fn outranks(other: FindingKind, kind: FindingKind) -> bool {
+    match kind {
+        NeighbourFailure => FACTS.contains(&other),
+        MtuBlackHole => FACTS.contains(&other) || other == MtuMismatch,
+        DiesUnderLoad | Outage | NewFlowsRefused => {
+            FACTS.contains(&other) || matches!(other, NeighbourFailure | MtuMismatch | MtuBlackHole)
+        }
+        OneWayDead => FACTS.contains(&other) || matches!(other, NeighbourFailure | DiesUnderLoad | Outage),
+        // A changed byte is its own proof; only packets that a checksum caught are a loss too.
+        Corruption => false,
+        _ => {
+            let rank = |kind: FindingKind| SOFT.iter().position(|soft| *soft == kind);
+            let Some(own) = rank(kind) else { return false };
+            HARD.contains(&other) || OWN.contains(&other) || rank(other).is_some_and(|other| other < own)
+        }
+    }
+}
+
+/// Leaves one finding for each cause: what a finding at least as grave explains is taken out.
+pub fn keep_causes(findings: &mut Vec<Finding>) {
+    let others: Vec<(FindingKind, Severity)> =
+        findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
+    findings.retain(|finding| {
+        let explained = |(other, severity): &(FindingKind, Severity)| {
+            let own = OWN.contains(other) && *severity != Severity::Info;
+            (*severity <= finding.severity || own) && outranks(*other, finding.kind)
+        };
+        !others.iter().any(explained)
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::judge::cause;
+
+    fn kept(kinds: &[(FindingKind, Severity)]) -> Vec<FindingKind> {
+        let mut findings: Vec<Finding> =
+            kinds.iter().map(|(kind, severity)| cause::bare(*kind, *severity, &[], String::new())).collect();
+        keep_causes(&mut findings);
+        findings.into_iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn of_a_cause_and_what_follows_from_it_the_cause_is_kept() {
+        use Severity::{Fail, Info, Warn};
+        type Case = (&'static str, &'static [(FindingKind, Severity)], &'static [FindingKind]);
+        let cases: &[Case] = &[
+            ("loss makes a host slow", &[(FailSlow, Fail), (PacketLoss, Fail)], &[PacketLoss]),
+            ("carrier first", &[(Outage, Fail), (LinkFlap, Fail)], &[LinkFlap]),
+            (
+                "a single flap hides nothing graver",
+                &[(FailSlow, Fail), (LinkFlap, Warn)],
+                &[FailSlow, LinkFlap],
+            ),
+            ("a starved host is no slow card", &[(FailSlow, Fail), (HostLimited, Warn)], &[HostLimited]),
+            (
+                "a note on a slow disk hides no loss",
+                &[(PacketLoss, Fail), (HostLimited, Info)],
+                &[PacketLoss, HostLimited],
+            ),
+            (
+                "two causes stay two",
+                &[(Corruption, Fail), (DiesUnderLoad, Fail)],
+                &[Corruption, DiesUnderLoad],
+            ),
+            ("an MTU explains a hole", &[(MtuBlackHole, Fail), (MtuMismatch, Fail)], &[MtuMismatch]),
+            ("gaps explain late answers", &[(Latency, Fail), (Stalls, Fail)], &[Stalls]),
+        ];
+        for (name, kinds, want) in cases {
+            assert_eq!(kept(kinds), *want, "{name}");
+        }
+    }
+
+    #[test]
+    fn nothing_outranks_what_outranks_it() {
+        for a in SOFT.iter().chain(HARD).chain(OWN) {
+            for b in SOFT.iter().chain(HARD).chain(OWN) {
+                assert!(!(outranks(*a, *b) && outranks(*b, *a)), "{} and {}", a.name(), b.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! What crosses the boundary of a rack as a whole: an uplink that loses or is slow, and no host.
+//!
+//! # Rule
+//!
+//! Before hosts are looked at: from one rack to another most of what was measured is bad, from
+//! most of the first rack's hosts, and within both racks next to nothing is, once the pairs of
+//! hosts that are sick within their own rack are left out. Such crossings are told as the
+//! fleet's, and left out when hosts are looked at. An uplink that loses packets at
+//! half load, or that carries less one way than the other, is a fault; one that carries less
+//! both ways alike, without loss, is congested: it may have been built so.
+//!
+//! With fewer than [`HOSTS_MIN`] hosts in a rack an uplink cannot be told from a host.
+//!
+//! # Source
+//!
+//! Simulations of 8 racks of 12 hosts with an uplink at 60 % and two sick hosts: without this
+//! step six or seven healthy hosts were blamed, with it none. R-Pingmesh's authors: two cards in
+//! a rack are undecidable.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    cause::{self, rate_text},
+    falls::{self, Fall},
+    localise::{self, MOST, Trial},
+    loss, robust,
+    seen::Seen,
+    slow,
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::{
+    fleet::host::HostId,
+    plan::{dose::Pattern, layout::StageKind},
+};
+
+/// Hosts of a rack below which its uplink cannot be told from a host.
+const HOSTS_MIN: usize = 3;
+
+/// Share of a crossing's trials, and of its hosts, that must be bad.
+const CROSSING_MIN: f64 = 0.6;
+
+/// Share of the trials within the racks that may be bad.
+const WITHIN_MAX: f64 = 0.2;
+
+/// What a crossing must carry of what hosts carry within a rack.
+const CARRIES_MIN: f64 = 0.9;
+
+/// How much two directions may differ for an uplink to be merely congested.
+const ALIKE: f64 = 0.15;
+
+/// From one rack to another.
+type Crossing = (String, String);
+
+/// Crossings that are bad as a whole.
+#[derive(Clone, Debug, Default)]
+pub struct Crossings {
+    racks: BTreeMap<HostId, String>,
+    lossy: BTreeMap<Crossing, f64>,
+    slow: BTreeMap<Crossing, (f64, f64)>,
+}
+
+impl Crossings {
+    /// Of a record.
+    pub fn of(seen: &Seen, falls: &[Fall]) -> Self {
+        let racks: BTreeMap<HostId, String> =
+            seen.hosts.iter().filter_map(|host| Some((host.id, host.rack.clone()?))).collect();
+        let mut sizes: BTreeMap<&String, usize> = BTreeMap::new();
+        for rack in racks.values() {
+            *sizes.entry(rack).or_default() += 1;
+        }
+        if sizes.len() < 2 || sizes.values().any(|hosts| *hosts < HOSTS_MIN) {
+            return Self::default();
+        }
+        let mut crossings = Self { racks, ..Self::default() };
+        crossings.lossy = crossings.bad(&loss::trials(seen, falls));
+        crossings.slow = crossings.slow_ones(seen, falls);
+        crossings
+    }
+
+    fn of_pair(&self, from: HostId, to: HostId) -> Option<Crossing> {
+        let (from, to) = (self.racks.get(&from)?, self.racks.get(&to)?);
+        (from != to).then(|| (from.clone(), to.clone()))
+    }
+
+    /// Whether what was measured between two hosts is the doing of a lossy crossing.
+    pub fn loses(&self, from: HostId, to: HostId) -> bool {
+        self.of_pair(from, to).is_some_and(|crossing| self.lossy.contains_key(&crossing))
+    }
+
+    /// The crossings whose trials are bad as a whole, with the share that was.
+    fn bad(&self, trials: &[Trial]) -> BTreeMap<Crossing, f64> {
+        let mut across: BTreeMap<Crossing, Vec<&Trial>> = BTreeMap::new();
+        let mut within: BTreeMap<&String, Vec<&Trial>> = BTreeMap::new();
+        // A sick host's own pairs say nothing of its rack.
+        let near: Vec<Trial> =
+            trials.iter().copied().filter(|trial| self.of_pair(trial.from, trial.to).is_none()).collect();
+        let (sick, _) = localise::explain_away(&near, MOST);
+        let is_sick = |trial: &Trial| sick.iter().any(|side| trial.touches(side.host, side.way));
+        for trial in trials.iter().filter(|trial| !is_sick(trial)) {
+            match (self.of_pair(trial.from, trial.to), self.racks.get(&trial.from)) {
+                (Some(crossing), _) => across.entry(crossing).or_default().push(trial),
+                (None, Some(rack)) => within.entry(rack).or_default().push(trial),
+                (None, None) => {}
+            }
+        }
+        let share = |trials: &[&Trial]| {
+            trials.iter().filter(|trial| trial.bad).count() as f64 / trials.len().max(1) as f64
+        };
+        let clean = |rack: &String| within.get(rack).is_none_or(|own| share(own) <= WITHIN_MAX);
+        across
+            .into_iter()
+            .filter_map(|(crossing, own)| {
+                let all: BTreeSet<HostId> = own.iter().map(|trial| trial.from).collect();
+                let hit: BTreeSet<HostId> =
+                    own.iter().filter(|trial| trial.bad).map(|trial| trial.from).collect();
+                let most = share(&own) >= CROSSING_MIN && hit.len() as f64 >= CROSSING_MIN * all.len() as f64;
+                let bad = most && clean(&crossing.0) && clean(&crossing.1);
+                bad.then(|| (crossing, share(&own)))
+            })
+            .collect()
+    }
+
+    /// Crossings that carry less than hosts do within racks: what they carry, and what hosts do.
+    fn slow_ones(&self, seen: &Seen, falls: &[Fall]) -> BTreeMap<Crossing, (f64, f64)> {
+        let mut across: BTreeMap<Crossing, Vec<f64>> = BTreeMap::new();
+        let mut within: Vec<f64> = Vec::new();
+        for (_, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
+            if round.dose.pattern != Pattern::Pairs || !round.saturates() {
+                continue;
+            }
+            let Some(bps) = slow::steady_bps(&flow.slots) else { continue };
+            match self.of_pair(flow.from, flow.to) {
+                Some(crossing) => across.entry(crossing).or_default().push(bps),
+                None => within.push(bps),
+            }
+        }
+        let Some(usual) = robust::median(&within) else { return BTreeMap::new() };
+        across
+            .into_iter()
+            .filter_map(|(crossing, rates)| {
+                let low = rates.iter().filter(|bps| **bps < CARRIES_MIN * usual).count() as f64;
+                let median = robust::median(&rates)?;
+                (low >= CROSSING_MIN * rates.len() as f64).then_some((crossing, (median, usual)))
+            })
+            .collect()
+    }
+
+    /// Findings on crossings.
+    pub fn findings(&self) -> Vec<Finding> {
+        let lossy = self.lossy.iter().map(|((from, to), share)| {
+            let text = format!(
+                "{:.0} % of the pairs from rack {from} to rack {to} lose packets at half load, and next to none within the racks: the way between them loses, not a host; look at the uplink's ports, optics and members on both sides",
+                share * 100.0
+            );
+            crossing(FindingKind::RackUplink, Severity::Fail, text, ("lossy_pairs_share", *share))
+        });
+        let slow = self.slow.iter().filter(|(crossing, _)| !self.lossy.contains_key(*crossing)).map(
+            |((from, to), (bps, usual))| {
+                let back = self.slow.get(&(to.clone(), from.clone()));
+                let alike = back.is_some_and(|(back, _)| (back / bps).ln().abs() <= ALIKE);
+                let what = format!(
+                    "from rack {from} to rack {to} pairs carry {} where hosts carry {} within a rack",
+                    rate_text(Some(*bps)),
+                    rate_text(Some(*usual)),
+                );
+                let number = ("crossing_bps", bps.round());
+                if alike {
+                    let text = format!("{what}, and as much the other way: the uplink is shared by more than it carries; no host is accused of it");
+                    crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
+                } else {
+                    let text = format!("{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides");
+                    crossing(FindingKind::RackUplink, Severity::Fail, text, number)
+                }
+            },
+        );
+        lossy.chain(slow).collect()
+    }
+}
+
+fn crossing(kind: FindingKind, severity: Severity, text: String, number: (&str, f64)) -> Finding {
+    let mut finding = cause::bare(kind, severity, &[], text);
+    // Many hosts of two racks see it alike, and none within them.
+    finding.confirmed = (severity == Severity::Fail).then_some(true);
+    finding.numbers.insert(number.0.to_owned(), Some(number.1));
+    finding
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+use super::*;
+use crate::model::judge::{summary::FindingKind, tests::field::Field};
+
+fn two_racks() -> Field {
+    Field::with_racks(8, |id| Some(if id < 4 { "a" } else { "b" }.to_owned()))
+}
+
+fn crosses(a: u16, b: u16) -> bool {
+    (a < 4) != (b < 4)
+}
+
+fn kinds(field: &Field) -> Vec<(FindingKind, Severity)> {
+    let findings = Crossings::of(&field.seen, &[]).findings();
+    findings.into_iter().map(|finding| (finding.kind, finding.severity)).collect()
+}
+
+#[test]
+fn an_uplink_that_loses_is_the_racks_and_no_host_s() {
+    let mut field = two_racks();
+    field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
+    assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail); 2], "each way");
+    let crossings = Crossings::of(&field.seen, &[]);
+    assert!(loss::findings(&field.seen, &[], &crossings).is_empty());
+}
+
+#[test]
+fn a_sick_host_behind_a_lossy_uplink_is_found_beside_it() {
+    let mut field = two_racks();
+    field.paced(|a, b| if crosses(a, b) || a == 5 { 0.03 } else { 0.0 });
+    let crossings = Crossings::of(&field.seen, &[]);
+    let hosts: Vec<u16> =
+        loss::findings(&field.seen, &[], &crossings).into_iter().map(|(host, _)| host.0).collect();
+    assert_eq!(hosts, [5]);
+    assert!(!crossings.findings().is_empty());
+}
+
+#[test]
+fn an_uplink_that_is_narrow_both_ways_is_congested_and_one_way_is_a_fault() {
+    let mut field = two_racks();
+    field.pairs(|a, b| if crosses(a, b) { 40e6 } else { 78e6 });
+    assert_eq!(kinds(&field), [(FindingKind::SharedCongestion, Severity::Info); 2]);
+    let mut field = two_racks();
+    field.pairs(|a, b| if a < 4 && b >= 4 { 40e6 } else { 78e6 });
+    assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail)]);
+}
+
+#[test]
+fn without_racks_or_with_too_small_ones_nothing_is_told() {
+    let mut field = Field::of(8);
+    field.pairs(|a, b| if crosses(a, b) { 40e6 } else { 78e6 });
+    assert!(kinds(&field).is_empty());
+    let mut field = Field::with_racks(8, |id| Some(if id < 6 { "a" } else { "b" }.to_owned()));
+    field.pairs(|a, b| if (a < 6) == (b < 6) { 78e6 } else { 40e6 });
+    assert!(kinds(&field).is_empty());
+}

@@ -1,0 +1,155 @@
+//! Packets that overtake each other or come twice, told by their numbers.
+//!
+//! # Rule
+//!
+//! Numbered frames at gentle rates: the side whose pairs show more than [`SHARE_MIN`] of them,
+//! and [`FLEET_FACTOR`] times what the fleet's pairs show. At high rates several cores of one
+//! host reorder by themselves, so only the slowest rounds count, up to [`GENTLE_PPS_SHARE`] of
+//! what calibration found.
+//!
+//! # Source
+//!
+//! RFC 4737 (reordering by sequence numbers), RFC 5560 (duplication).
+
+use std::collections::BTreeMap;
+
+use super::{
+    cause,
+    falls::{self, Fall},
+    localise::{self, MOST, Trial},
+    poisson::Share,
+    robust,
+    seen::{FlowSeen, RoundSeen, Seen, Way},
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::{
+    fleet::host::HostId,
+    plan::{
+        dose::Rate,
+        layout::{FlowId, StageKind},
+    },
+    record::line::DatagramFlow,
+};
+
+/// Share of the frames from which on it is told: TCP takes three overtaken segments for a loss.
+const SHARE_MIN: f64 = 1e-3;
+
+/// How many times the fleet's share it must be.
+const FLEET_FACTOR: f64 = 10.0;
+
+/// Frames of a pair that must show it, so that a single one tells nothing.
+const EVENTS_MIN: u64 = 2;
+
+/// Rates at which no host's own cores reorder, as a share of what calibration found.
+const GENTLE_PPS_SHARE: f64 = 0.1;
+
+/// What is counted of a flow's frames.
+type Count = fn(&DatagramFlow) -> u64;
+
+/// The two symptoms.
+const SYMPTOMS: [(FindingKind, Count); 2] =
+    [(FindingKind::Duplication, |flow| flow.duplicates), (FindingKind::Reordering, |flow| flow.reordered)];
+
+/// Findings of reordering and duplication, by host.
+pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+    SYMPTOMS.iter().flat_map(|(kind, count)| of_kind(seen, falls, *kind, *count)).collect()
+}
+
+fn is_gentle(round: &RoundSeen) -> bool {
+    round.frame_bytes().is_some()
+        && match round.dose.rate {
+            Rate::PpsShare(share) => share <= GENTLE_PPS_SHARE,
+            Rate::Pps(_) | Rate::Bps(_) | Rate::Share(_) => true,
+            Rate::Unpaced => false,
+        }
+}
+
+/// What of a flow's frames was counted, and how many arrived.
+fn share(seen: &Seen, id: FlowId, count: Count) -> Option<Share> {
+    let arrived = seen.datagrams.get(&id)?;
+    let of = arrived.received + arrived.duplicates;
+    (of > 0).then(|| Share { events: count(arrived), of })
+}
+
+fn is_bad(share: Share) -> bool {
+    share.events >= EVENTS_MIN && share.rate() >= SHARE_MIN
+}
+
+fn of_kind(seen: &Seen, falls: &[Fall], kind: FindingKind, count: Count) -> Vec<(HostId, Finding)> {
+    let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
+    for (id, flow, _) in gentle(seen, falls, StageKind::Load) {
+        if let Some(share) = share(seen, id, count) {
+            pairs.entry((flow.from, flow.to)).or_default().add(share);
+        }
+    }
+    let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
+    let typical = robust::median(&rates).unwrap_or(0.0);
+    let trials: Vec<Trial> = pairs
+        .iter()
+        .map(|((from, to), share)| {
+            let bad = is_bad(*share) && share.rate() >= FLEET_FACTOR * typical;
+            Trial { from: *from, to: *to, bad, weight: share.events as f64 }
+        })
+        .collect();
+    let shares: Vec<Share> = pairs.values().copied().collect();
+    let (blames, _) = localise::explain_away(&trials, MOST);
+    localise::by_host(&blames)
+        .into_iter()
+        .map(|(host, sides)| {
+            let mut all = Share::default();
+            sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
+            let direction = Way::together(sides.iter().map(|side| side.way));
+            (host, finding(seen, host, kind, direction, all))
+        })
+        .collect()
+}
+
+fn gentle<'a>(
+    seen: &'a Seen,
+    falls: &'a [Fall],
+    kind: StageKind,
+) -> impl Iterator<Item = (FlowId, &'a FlowSeen, &'a RoundSeen)> {
+    falls::undisturbed(seen, falls, kind).filter(|(_, _, round)| is_gentle(round))
+}
+
+fn finding(
+    seen: &Seen,
+    host: HostId,
+    kind: FindingKind,
+    direction: super::summary::Direction,
+    all: Share,
+) -> Finding {
+    let what = match kind {
+        FindingKind::Duplication => "arrive twice",
+        _ => "arrive after later ones",
+    };
+    let text = format!(
+        "{:.2} % of the frames that {} {} {what}, {} of {}, at a rate at which nobody else's do; look for a loop or a bond with two live members, for steering of one flow over several queues, and at its driver's version",
+        all.rate() * 100.0,
+        seen.name(host),
+        direction.verb(),
+        all.events,
+        all.of,
+    );
+    let mut finding = cause::bare(kind, Severity::Fail, &[], text);
+    finding.direction = Some(direction);
+    let numbers = [("share", all.rate()), ("frames", all.events as f64), ("received", all.of as f64)];
+    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding
+}
+
+/// Whether a suspect's side showed it again with one partner while suspects were tried.
+pub fn reproduced(seen: &Seen, kind: FindingKind, host: HostId, way: Way, partner: HostId) -> Option<bool> {
+    let (_, count) = SYMPTOMS.iter().find(|(own, _)| *own == kind)?;
+    let mut all = Share::default();
+    for (id, flow, _) in gentle(seen, &[], StageKind::Confirm) {
+        let ours = if way == Way::Tx { (host, partner) } else { (partner, host) };
+        if (flow.from, flow.to) == ours {
+            all.add(share(seen, id, *count).unwrap_or_default());
+        }
+    }
+    (all.of > 0).then(|| is_bad(all))
+}
+
+#[cfg(test)]
+mod tests;

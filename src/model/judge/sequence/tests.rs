@@ -1,0 +1,43 @@
+use super::*;
+use crate::model::judge::{summary::Direction, tests::field::Field};
+
+fn found(of: impl Fn(u16, u16) -> (f64, f64)) -> Vec<(u16, FindingKind, Option<Direction>)> {
+    let mut field = Field::of(8);
+    for size in [82, 512, 1514] {
+        field.frames(size, 7_000, 0.05, |from, to, sent| {
+            let (twice, late) = of(from, to);
+            DatagramFlow {
+                received: sent,
+                duplicates: (sent as f64 * twice) as u64,
+                reordered: (sent as f64 * late) as u64,
+                ..DatagramFlow::default()
+            }
+        });
+    }
+    findings(&field.seen, &[]).into_iter().map(|(host, f)| (host.0, f.kind, f.direction)).collect()
+}
+
+#[test]
+fn what_comes_twice_or_late_is_found_with_its_side() {
+    assert_eq!(found(|_, _| (0.0, 0.0)), []);
+    assert_eq!(
+        found(|_, to| (if to == 1 { 0.02 } else { 0.0 }, 0.0)),
+        [(1, FindingKind::Duplication, Some(Direction::Rx))]
+    );
+    assert_eq!(
+        found(|from, _| (0.0, if from == 1 { 0.03 } else { 0.0 })),
+        [(1, FindingKind::Reordering, Some(Direction::Tx))]
+    );
+    assert_eq!(found(|_, _| (0.0, 0.02)), [], "everybody's is the network's");
+}
+
+#[test]
+fn at_high_rates_a_host_s_own_cores_reorder_and_nobody_is_accused() {
+    let mut field = Field::of(8);
+    field.frames(82, 60_000, 0.6, |_, to, sent| DatagramFlow {
+        received: sent,
+        reordered: if to == 1 { sent / 10 } else { 0 },
+        ..DatagramFlow::default()
+    });
+    assert!(findings(&field.seen, &[]).is_empty());
+}

@@ -1,0 +1,64 @@
+use super::*;
+use crate::model::judge::tests::field::Field;
+
+/// Echoes of a host that stands still for `gap_ms` in each second; they wait until it is over.
+fn held(gap_ms: u64, at_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
+    move |from, to, tick| {
+        let at = (tick * TICK_US + moment_us(HostId(from), HostId(to))) / 1000 % 1000;
+        let within = at >= at_ms && at < at_ms + gap_ms;
+        if within { ((at_ms + gap_ms - at) * 1000) as u32 } else { 0 }
+    }
+}
+
+fn found(n: u16, of: impl Fn(u16, u16, u64) -> Option<u32>) -> Vec<u16> {
+    let mut field = Field::of(n);
+    field.idle(StageKind::Load, 8, of);
+    findings(&field.seen, &[]).into_iter().map(|(host, _)| host.0).collect()
+}
+
+#[test]
+fn repeated_gaps_are_their_host_s_whether_held_or_dropped() {
+    let held = held(200, 350);
+    let of_h4 = |a: u16, b: u16, tick: u64| Some(90 + if a == 3 || b == 3 { held(a, b, tick) } else { 0 });
+    assert_eq!(found(8, of_h4), [3]);
+    let dropped = |a: u16, b: u16, tick: u64| {
+        let lost = (a == 3 || b == 3) && held(a, b, tick) > 0;
+        (!lost).then_some(90)
+    };
+    assert_eq!(found(8, dropped), [3]);
+}
+
+#[test]
+fn what_is_no_gap_of_one_host_is_nobody_s() {
+    assert_eq!(found(8, |_, _, _| Some(90)), [0_u16; 0], "healthy");
+    let held = held(200, 350);
+    assert_eq!(found(8, |a, b, tick| Some(90 + held(a, b, tick))), [0_u16; 0], "the whole machine's");
+    let once = |a: u16, b: u16, tick: u64| {
+        Some(90 + if (a == 3 || b == 3) && tick < 15 { held(a, b, tick) } else { 0 })
+    };
+    assert_eq!(found(8, once), [0_u16; 0], "one gap is nothing");
+    let always = |a: u16, b: u16, _| Some(if a == 3 || b == 3 { 40_000 } else { 90 });
+    assert_eq!(found(8, always), [0_u16; 0], "always late is latency");
+    let scattered = |a: u16, b: u16, tick: u64| {
+        let late = (a == 3 || b == 3) && (u64::from(a) * 7 + u64::from(b) * 13 + tick).is_multiple_of(9);
+        Some(if late { 40_000 } else { 90 })
+    };
+    assert_eq!(found(8, scattered), [0_u16; 0], "one by one is latency");
+}
+
+#[test]
+fn gaps_under_full_load_are_seen_by_the_bytes() {
+    let mut field = Field::of(6);
+    let pairs = field.mesh();
+    let dose = crate::model::judge::tests::field::dose(
+        Pattern::Storm,
+        crate::model::plan::dose::Rate::Unpaced,
+        crate::model::plan::carriage::Carriage::tcp(2),
+    );
+    let flows = field.round(StageKind::Load, dose, 12.0, &pairs, None);
+    field.carried(&flows, |from, to, slot| if (from == 2 || to == 2) && slot % 20 < 2 { 0.0 } else { 16e6 });
+    let found = findings(&field.seen, &[]);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, HostId(2));
+    assert!(found[0].1.numbers["gaps"].is_some_and(|gaps| gaps >= 5.0), "{:?}", found[0].1.numbers);
+}

@@ -1,0 +1,186 @@
+//! What was sent and what came back, tick by tick. Pure: the thread tells it what happened.
+
+use std::collections::BTreeMap;
+
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    record::probe::{ANSWER_US, NO_ANSWER, ProbesSeen, TICK_US, TICKS_A_LINE, moment_us},
+};
+
+/// How a target is probed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A keyed echo, answered by the target's process.
+    Echo,
+    /// A handshake, answered by its kernel.
+    Handshake,
+}
+
+/// Lines that are kept open at most: what is older has had its time to be answered twice.
+const LINES_MAX: usize = 4;
+
+/// The ticks of a line, while answers may still come.
+#[derive(Clone, Debug, Default)]
+struct Page {
+    echoes: BTreeMap<HostId, Vec<Option<u32>>>,
+    handshakes: BTreeMap<HostId, Vec<Option<u32>>>,
+    heard: BTreeMap<HostId, u32>,
+    held_us: Option<u32>,
+}
+
+/// A schedule and its outcomes.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    /// Targets with their moments within a tick, microseconds.
+    targets: Vec<(HostId, u64)>,
+    /// By target: the next tick that it is due in.
+    next: Vec<u64>,
+    until: u64,
+    pages: BTreeMap<u64, Page>,
+}
+
+impl Book {
+    /// Probes these targets from now on to `until`; outcomes so far are kept.
+    pub fn schedule(&mut self, own: HostId, targets: &[HostId], from: RunTime, until: RunTime) {
+        let first = from.0.div_ceil(TICK_US);
+        self.targets = targets.iter().map(|target| (*target, moment_us(own, *target))).collect();
+        self.next = vec![first; targets.len()];
+        self.until = until.0 / TICK_US;
+    }
+
+    /// Sends no more.
+    pub fn stop(&mut self) {
+        self.until = 0;
+    }
+
+    /// When the next probe is due.
+    pub fn due_at(&self) -> Option<RunTime> {
+        let due = self.targets.iter().zip(&self.next).filter(|(_, tick)| **tick < self.until);
+        due.map(|((_, moment), tick)| RunTime(tick * TICK_US + moment)).min()
+    }
+
+    /// What is due now: target's place and tick. Ticks that are over are not sent later.
+    pub fn take_due(&mut self, now: RunTime) -> Vec<(HostId, u64)> {
+        let present = now.0 / TICK_US;
+        let mut due = Vec::new();
+        for ((target, moment), next) in self.targets.iter().zip(&mut self.next) {
+            let tick = (*next).max(present);
+            if tick < self.until && tick * TICK_US + moment <= now.0 {
+                due.push((*target, tick));
+                *next = tick + 1;
+            }
+        }
+        due
+    }
+
+    /// A probe has left.
+    pub fn sent(&mut self, kind: Kind, target: HostId, tick: u64) {
+        self.set(kind, target, tick, NO_ANSWER);
+    }
+
+    /// An answer came; 0 microseconds count as one.
+    pub fn answered(&mut self, kind: Kind, target: HostId, tick: u64, took_us: u64) {
+        self.set(kind, target, tick, u32::try_from(took_us).unwrap_or(u32::MAX).max(1));
+    }
+
+    fn set(&mut self, kind: Kind, target: HostId, tick: u64, outcome: u32) {
+        let page = self.pages.entry(tick / TICKS_A_LINE).or_default();
+        let cells = match kind {
+            Kind::Echo => &mut page.echoes,
+            Kind::Handshake => &mut page.handshakes,
+        };
+        let cells = cells.entry(target).or_insert_with(|| vec![None; TICKS_A_LINE as usize]);
+        cells[(tick % TICKS_A_LINE) as usize] = Some(outcome);
+    }
+
+    /// An observer's echo of a tick arrived here, and was held so long before it was answered.
+    /// What lies too far from the present is a mistake or a replay.
+    pub fn heard(&mut self, observer: HostId, tick: u64, held_us: u64, now: RunTime) {
+        let present = now.0 / TICK_US;
+        if present.abs_diff(tick) > TICKS_A_LINE * LINES_MAX as u64 {
+            return;
+        }
+        let page = self.pages.entry(tick / TICKS_A_LINE).or_default();
+        *page.heard.entry(observer).or_default() |= 1 << (tick % TICKS_A_LINE);
+        let held_us = u32::try_from(held_us).unwrap_or(u32::MAX);
+        page.held_us = Some(page.held_us.map_or(held_us, |longest| longest.max(held_us)));
+    }
+
+    /// When the next line is whole.
+    pub fn line_at(&self) -> Option<RunTime> {
+        self.pages.keys().next().map(|line| RunTime((line + 1) * TICKS_A_LINE * TICK_US + ANSWER_US))
+    }
+
+    /// Lines in which no answer is awaited any more.
+    pub fn take_lines(&mut self, now: RunTime) -> Vec<ProbesSeen> {
+        let mut lines = Vec::new();
+        while self.line_at().is_some_and(|at| at <= now) || self.pages.len() > LINES_MAX {
+            let Some((line, page)) = self.pages.pop_first() else { break };
+            lines.push(ProbesSeen {
+                first: line * TICKS_A_LINE,
+                udp: page.echoes,
+                tcp: page.handshakes,
+                heard: page.heard,
+                held_us: page.held_us,
+            });
+        }
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: HostId = HostId(1);
+
+    fn tick(number: u64) -> RunTime {
+        RunTime(number * TICK_US)
+    }
+
+    fn book() -> Book {
+        let mut book = Book::default();
+        book.schedule(HostId(0), &[A], tick(10), tick(100));
+        book
+    }
+
+    #[test]
+    fn each_tick_is_sent_once_and_what_was_missed_is_not_made_up_for() {
+        let mut book = book();
+        assert_eq!(book.take_due(tick(9)), []);
+        assert_eq!(book.take_due(RunTime(tick(11).0 - 1)), [(A, 10)]);
+        assert_eq!(book.take_due(RunTime(tick(11).0 - 1)), []);
+        // Did not run for a second: the present tick is due, those between are not.
+        assert_eq!(book.take_due(RunTime(tick(17).0 - 1)), [(A, 16)]);
+        assert!(book.due_at().is_some_and(|at| at >= tick(17)));
+        book.stop();
+        assert_eq!(book.due_at(), None);
+        assert_eq!(book.take_due(tick(50)), []);
+    }
+
+    #[test]
+    fn a_line_waits_for_its_last_answer_and_tells_what_was_sent_lost_and_never_sent() {
+        let mut book = book();
+        for at in [10, 11, 13] {
+            book.sent(Kind::Echo, A, at);
+        }
+        book.answered(Kind::Echo, A, 11, 250);
+        book.heard(HostId(7), 12, 40, tick(12));
+        book.heard(HostId(7), 10_000, 40, tick(12));
+        assert_eq!(book.take_lines(RunTime(tick(15).0 + ANSWER_US - 1)), []);
+        let lines = book.take_lines(RunTime(tick(15).0 + ANSWER_US));
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0].first, 10);
+        assert_eq!(lines[0].udp[&A], [Some(NO_ANSWER), Some(250), None, Some(NO_ANSWER), None]);
+        assert_eq!((lines[0].heard[&HostId(7)], lines[0].held_us), (0b100, Some(40)));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_piles_up_no_lines() {
+        let mut book = book();
+        for at in 10..60 {
+            book.sent(Kind::Handshake, A, at);
+        }
+        assert_eq!(book.take_lines(tick(10)).len(), 10 - LINES_MAX);
+    }
+}
