@@ -11,6 +11,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use crate::sys::{namespace::NamespaceError, offload::OffloadError};
 
+pub(crate) mod cable;
 pub mod client;
 pub mod demo;
 pub mod fault;

@@ -12,6 +12,7 @@ pub mod kmsg;
 pub mod link;
 pub mod namespace;
 pub mod offload;
+pub mod packet;
 pub mod pages;
 pub mod process;
 pub mod route;

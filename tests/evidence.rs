@@ -133,8 +133,8 @@ fn faults_of_links_and_addresses_stand_with_the_right_host_at_the_right_moment()
     let gone = gone.unwrap_or_else(|| panic!("h3 lost its address: {}", told("h3")));
     assert_eq!(gone.text, "its interface lost the address 10.77.0.3/16");
     assert!(gone.at_s.is_some_and(|at_s| in_window(h3, at_s)), "{}", told("h3"));
-    let outage = h3.findings.iter().find(|finding| finding.kind == FindingKind::Outage);
-    assert_eq!(outage.map(|finding| finding.evidence), Some(Basis::Corroborated), "{}", told("h3"));
+    let lost = h3.findings.iter().find(|finding| finding.kind == FindingKind::AddressLost);
+    assert_eq!(lost.map(|finding| finding.evidence), Some(Basis::Corroborated), "{}", told("h3"));
 
     // Nobody else lost a carrier or an address.
     for other in summary.hosts.iter().filter(|host| !["h2", "h3"].contains(&host.host.as_str())) {

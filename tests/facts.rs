@@ -65,6 +65,8 @@ macro_rules! golden_tests {
         fn every_recorded_host_fits_on_a_line_and_reads_back() {
             for name in [$($host),*] {
                 let mut facts = recorded(name);
+                // Told where they change, and whole with the card.
+                facts.counters.neighbours.clear();
                 let whole = facts.clone();
                 fit(&mut facts, FACTS_BYTES_MAX);
                 assert_eq!(facts, whole, "{name} is cut");

@@ -347,17 +347,16 @@ fn the_demos_sick_host_survives_calibration_and_dies_in_the_storm() {
     let spec = LabSpec { ttl_s: 120, ..LabSpec::default() };
     let lab = lab(&spec);
     let fault = demo_fault(7, &spec);
+    let sick = fault.place.hosts().next().expect("a host");
     lab.fault(&fault).unwrap();
-    let brief = support::storm(&lab, &spec, fault.host, Duration::from_millis(600));
+    let brief = support::storm(&lab, &spec, sick, Duration::from_millis(600));
     assert!(brief.iter().rev().take(2).all(|bytes| *bytes > 0), "0.6 s must not trip it: {brief:?}");
     for _ in 0..2 {
-        let slots = support::storm(&lab, &spec, fault.host, 5 * SECOND);
+        let slots = support::storm(&lab, &spec, sick, 5 * SECOND);
         let (begin, length) = support::longest_silence(&slots);
         assert!((8..=32).contains(&begin), "dead after {begin} slots of 100 ms: {slots:?}");
         assert!(length >= 10, "silent for {length} slots: {slots:?}");
         // What is dead at the end of a storm is back before the next one.
-        wait_until("it is back", 5 * SECOND, || {
-            exchange(&lab, &spec, fault.host, fault.host % 8 + 1, 1) == 1
-        });
+        wait_until("it is back", 5 * SECOND, || exchange(&lab, &spec, sick, sick % 8 + 1, 1) == 1);
     }
 }

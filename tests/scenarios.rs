@@ -73,7 +73,10 @@ fn each_shipped_scenario_is_planned_for_two_to_nine_hosts_or_says_how_many_it_ne
                     let idle = plan.stages[1..]
                         .iter()
                         .flat_map(|stage| &stage.rounds)
-                        .find(|round| round.flows.is_empty());
+                        .zip(
+                            plan.stages[1..].iter().flat_map(|stage| stage.rounds.iter().map(move |_| stage)),
+                        )
+                        .find(|(round, stage)| round.flows.is_empty() && stage.probes.is_empty());
                     assert!(idle.is_none(), "{name} on {n} hosts has a round without flows");
                 }
                 Err(faults) => {

@@ -53,6 +53,7 @@ pub(super) fn main(args: &DemoArgs) -> Result<u8, Failure> {
 fn shape() -> LabArgs {
     LabArgs {
         lab_rate: BitRate::from_mbps(LINK_MBPS),
+        lab_mtu: 1500,
         racks: 1,
         uplink: None,
         control: ControlPath::InBand,

@@ -51,7 +51,7 @@ pub(super) fn spec(hosts: u16, shape: &LabArgs) -> Result<LabSpec, Failure> {
     let spec = LabSpec {
         hosts,
         nic_rate: shape.lab_rate,
-        mtu: 1500,
+        mtu: shape.lab_mtu,
         racks: shape.racks,
         uplink: shape.uplink,
         control: match shape.control {
@@ -95,10 +95,10 @@ pub(super) fn faults(texts: &[String], hosts: u16) -> Result<Vec<Fault>, Failure
             .parse()
             .with_context(|| format!("`{text}` is no fault"))
             .map_err(|error| Failure::usage(error).help("`nicburn lab fault --list` shows what there is"))?;
-        if (1..=hosts).contains(&fault.host) {
+        let Some(missing) = fault.place.hosts().find(|host| !(1..=hosts).contains(host)) else {
             return Ok(fault);
-        }
-        let error = anyhow!("`{text}`: there is no host h{}", fault.host);
+        };
+        let error = anyhow!("`{text}`: there is no host h{missing}");
         Err(Failure::usage(error).help(format!("the lab's hosts are h1 to h{hosts}")))
     };
     texts.iter().map(read).collect()

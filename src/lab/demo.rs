@@ -4,7 +4,7 @@ use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use super::{
-    fault::{Fault, FaultKind},
+    fault::{Dies, Fault, FaultKind, Limit, Place},
     spec::LabSpec,
 };
 
@@ -25,7 +25,8 @@ pub fn demo_fault(seed: u64, spec: &LabSpec) -> Fault {
     let mut draw = ChaCha8Rng::seed_from_u64(seed);
     let host = 1 + ((u64::from(draw.next_u32()) * u64::from(spec.hosts)) >> 32) as u16;
     let rate = spec.nic_rate.scaled(DIES_ABOVE);
-    Fault { host, after_s: 0.0, kind: FaultKind::DiesAbove { rate, burst_bytes: 0, for_s: DEAD_S } }
+    let kind = FaultKind::Dies(Dies::Above { limit: Limit::Rate(rate), burst_bytes: 0, for_s: DEAD_S });
+    Fault { place: Place::Host(host), after_s: 0.0, kind }
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
     fn a_seed_always_draws_the_same_host_and_all_hosts_are_drawn() {
         let spec = LabSpec::default();
         assert_eq!(demo_fault(7, &spec), demo_fault(7, &spec));
-        let drawn: BTreeSet<u16> = (0..200).map(|seed| demo_fault(seed, &spec).host).collect();
+        let drawn: BTreeSet<u16> = (0..200).flat_map(|seed| demo_fault(seed, &spec).place.hosts()).collect();
         assert_eq!(drawn, (1..=8).collect());
     }
 }

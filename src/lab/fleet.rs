@@ -4,12 +4,14 @@
 //! coordinator get one of their own. Faults on the links are `fault`'s.
 
 use std::{
+    net::IpAddr,
     os::fd::{AsRawFd, RawFd},
     thread,
 };
 
 use super::{
     LabError,
+    fault::steps::At,
     spec::LabSpec,
     tool::{self, Tool},
 };
@@ -29,6 +31,7 @@ pub(crate) struct Fleet {
     pub(crate) switch: NetNs,
     coordinator: NetNs,
     hosts: Vec<NetNs>,
+    addrs: Vec<IpAddr>,
 }
 
 impl Fleet {
@@ -41,7 +44,8 @@ impl Fleet {
         let coordinator = NetNs::create_at(NAMESPACE_FD_BASE)?;
         let hosts = (1..=spec.hosts).map(|host| NetNs::create_at(NAMESPACE_FD_BASE + RawFd::from(host)));
         let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
-        let fleet = Self { switch, coordinator, hosts };
+        let addrs = (1..=spec.hosts).map(|host| spec.host_addr(host)).collect();
+        let fleet = Self { switch, coordinator, hosts, addrs };
 
         let pid = std::process::id();
         let path = |ns: &NetNs| format!("/proc/{pid}/fd/{}", ns.as_raw_fd());
@@ -51,8 +55,8 @@ impl Fleet {
         Tool::Tc.run(&fleet.switch, &link::switch_rates(spec))?;
         Tool::Ip.run(&fleet.coordinator, &link::coordinator_links(spec))?;
         for (host, ns) in (1..).zip(&fleet.hosts) {
-            offload::switch_off(&link::port(host))?;
-            inside(ns, || offload::switch_off("eth0"))?;
+            offload::switch(&link::port(host), false)?;
+            inside(ns, || offload::switch("eth0", false))?;
             Tool::Ip.run(ns, &link::host_links(spec, host))?;
             Tool::Tc.run(ns, &link::host_rates(spec))?;
         }
@@ -65,10 +69,33 @@ impl Fleet {
         let last = self.hosts.len() as u16;
         found.ok_or_else(|| LabError::NoSuchHost { host: super::spec::host_name(host), last })
     }
+
+    /// The address of host number `host` on the network under test.
+    pub(crate) fn addr(&self, host: u16) -> IpAddr {
+        self.addrs[usize::from(host) - 1]
+    }
+
+    /// The namespaces that are meant.
+    pub(crate) fn at(&self, at: At) -> Result<Vec<&NetNs>, LabError> {
+        match at {
+            At::Switch => Ok(vec![&self.switch]),
+            At::Host(host) => Ok(vec![self.host(host)?]),
+            At::Others(host) => {
+                self.host(host)?;
+                let others = (1..).zip(&self.hosts).filter(|(number, _)| *number != host);
+                Ok(others.map(|(_, ns)| ns).collect())
+            }
+        }
+    }
+
+    /// Switches segmentation offloads of a host's interface.
+    pub(crate) fn offloads(&self, host: u16, on: bool) -> Result<(), LabError> {
+        inside(self.host(host)?, || offload::switch("eth0", on))
+    }
 }
 
 /// Runs `task` on a thread that is inside `ns`.
-fn inside<T: Send, E: Send + Into<LabError>>(
+pub(crate) fn inside<T: Send, E: Send + Into<LabError>>(
     ns: &NetNs,
     task: impl FnOnce() -> Result<T, E> + Send,
 ) -> Result<T, LabError> {

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{
     LabError,
+    fault::Place,
     fleet::Fleet,
     protocol::{Answer, Command, Lines, Status, line_of},
     spec::LabSpec,
@@ -22,6 +23,7 @@ use super::{
 use crate::sys::namespace;
 
 mod driver;
+mod helpers;
 mod register;
 mod workers;
 
@@ -67,7 +69,7 @@ fn hold() -> Result<(), LabError> {
     let mut holder = Holder {
         fleet: Fleet::build(&spec)?,
         workers: Workers::default(),
-        faults: FaultDriver::new(spec.nic_rate),
+        faults: FaultDriver::new(spec.clone()),
         born: Instant::now(),
         ending: false,
         spec,
@@ -198,7 +200,10 @@ impl Holder {
                 Ok(Answer::Workers { workers: self.workers.states() })
             }
             Command::Fault { fault } => {
-                self.fleet.host(fault.host)?;
+                fault.place.hosts().try_for_each(|host| self.fleet.host(host).map(drop))?;
+                if fault.place == Place::Uplink && self.spec.racks < 2 {
+                    return Err(LabError::Refused(format!("`{fault}`: this lab has one rack and no uplink")));
+                }
                 let at_s = self.born.elapsed().as_secs_f64();
                 let number = self.faults.begin(&fault, at_s, &self.fleet, &self.workers)?;
                 Ok(Answer::Faulted { number })

@@ -232,10 +232,7 @@ mod tests {
     fn commands_read_as_they_are_written() {
         let command = Command::Fault { fault: "dead@h1,for=2s".parse().unwrap() };
         let line = line_of(&command);
-        assert_eq!(
-            line,
-            "{\"do\":\"fault\",\"fault\":{\"host\":1,\"after_s\":0.0,\"kind\":{\"kind\":\"dead\",\"for_s\":2.0}}}\n"
-        );
+        assert_eq!(line, "{\"do\":\"fault\",\"fault\":\"dead@h1,for=2s\"}\n");
         assert_eq!(serde_json::from_str::<Command>(&line).unwrap(), command);
     }
 

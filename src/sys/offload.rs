@@ -23,22 +23,27 @@ struct EthtoolValue {
 
 /// An offload could not be switched off.
 #[derive(Debug, thiserror::Error)]
-#[error("switching {offload} off on {iface}")]
+#[error("switching {offload} {} on {iface}", if *.on { "on" } else { "off" })]
 pub struct OffloadError {
     offload: &'static str,
+    on: bool,
     iface: String,
     #[source]
     source: io::Error,
 }
 
-/// Switches TSO, GSO and GRO off on `iface`, of the calling thread's network namespace, so
-/// that what crosses the link is single frames of at most the MTU.
-pub fn switch_off(iface: &str) -> Result<(), OffloadError> {
-    let error = |offload, source| OffloadError { offload, iface: iface.to_owned(), source };
+/// Switches TSO, GSO and GRO of `iface`, of the calling thread's network namespace: while they
+/// are off, what crosses the link is single frames of at most the MTU.
+///
+/// # Errors
+///
+/// If there is no such interface, or its driver refuses.
+pub fn switch(iface: &str, on: bool) -> Result<(), OffloadError> {
+    let error = |offload, source| OffloadError { offload, on, iface: iface.to_owned(), source };
     // Any socket names the namespace; this one is never bound to a port that matters.
     let socket = UdpSocket::bind("0.0.0.0:0").map_err(|source| error("offloads", source))?;
     for (offload, command) in OFFLOADS {
-        set(socket.as_raw_fd(), iface, command, 0).map_err(|source| error(offload, source))?;
+        set(socket.as_raw_fd(), iface, command, u32::from(on)).map_err(|source| error(offload, source))?;
     }
     Ok(())
 }
@@ -69,8 +74,8 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_named() {
-        let error = switch_off("nosuchnic0").expect_err("no such interface");
+        let error = switch("nosuchnic0", false).expect_err("no such interface");
         assert_eq!(error.to_string(), "switching tso off on nosuchnic0");
-        assert!(switch_off("a-name-longer-than-fifteen").is_err());
+        assert!(switch("a-name-longer-than-fifteen", true).is_err());
     }
 }

@@ -41,6 +41,9 @@ pub struct LabArgs {
     /// The rate of every host's link; beyond 600 Mb/s in all, two cores are the limit
     #[arg(long, value_name = "RATE", default_value = "60M")]
     pub lab_rate: BitRate,
+    /// The MTU of every link, bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1500, value_parser = clap::value_parser!(u32).range(1280..=9000))]
+    pub lab_mtu: u32,
     /// One switch, or two joined by an uplink
     #[arg(long, value_name = "1|2", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=2))]
     pub racks: u16,

@@ -3,116 +3,95 @@
 use std::fmt::Write;
 
 use super::{
-    Fault, FaultKind,
-    steps::{Action, Steps},
+    Fault,
+    kinds::rows,
+    steps::{Action, At, Helper, Steps},
 };
-use crate::{lab::spec::host_name, model::fleet::units::BitRate};
-
-/// Every fault with its keys, in the order of the help text. Keys in brackets may be left out.
-const FAULTS: [(&str, &str); 11] = [
-    (
-        "dies_above@hN,rate=40M[,burst=1MB][,for=3s]",
-        "silent both ways for a while once either direction is above the rate",
-    ),
-    ("dies_until_bounce@hN,rate=40M[,burst=1MB]", "the same, until the host's link is taken down and up"),
-    ("dies_after_bytes@hN,bytes=50MB", "silent for good after so many bytes in either direction"),
-    ("dead@hN[,for=5s]", "silent both ways, carrier up"),
-    ("cable_out@hN[,for=5s]", "no carrier"),
-    ("flap@hN[,times=3][,down=1s][,up=2.5s]", "carrier goes and comes; below 1 s the kernel merges flaps"),
-    ("one_way_dead@hN,direction=tx|rx[,for=5s]", "sends but does not receive, or the reverse"),
-    ("slow@hN,rate=20M|factor=0.5[,direction=tx|rx|both]", "carries less than its NIC's rate, and queues"),
-    ("loss@hN,percent=0.5[,direction=tx|rx|both]", "loses single packets at random"),
-    ("freeze@hN[,for=5s]", "the worker is stopped; the NIC is well"),
-    ("kill@hN", "the worker is killed; the NIC is well"),
-];
+use crate::lab::spec::{LabSpec, host_name};
 
 /// All faults that there are, a line each, with their keys.
 pub fn list() -> String {
-    let width = FAULTS.iter().map(|(syntax, _)| syntax.len()).max().unwrap_or(0);
     let mut text = String::new();
-    for (syntax, meaning) in FAULTS {
-        line(&mut text, format_args!("{syntax:width$}  {meaning}"));
+    for (syntax, meaning) in rows() {
+        line(&mut text, format_args!("{syntax}\n    {meaning}"));
     }
+    line(
+        &mut text,
+        format_args!("hN is a host, hN-hM what these two exchange, uplink what crosses two racks."),
+    );
+    line(&mut text, format_args!("direction is tx, rx or both, as the host, hN or the first rack sees it."));
     line(&mut text, format_args!("Every fault takes after=10s: it begins that long after the command."));
     text
 }
 
 impl Fault {
-    /// The fault in words, the lines that make it on NICs of 60 Mb/s, and what should be seen.
+    /// The fault in words, the lines that make it in the usual lab, and what should be seen.
     pub fn explain(&self) -> String {
-        self.explain_on(super::super::spec::LabSpec::default().nic_rate)
+        // The uplink is there in a lab of two racks only.
+        let racks = if self.place.hosts().next().is_none() { 2 } else { 1 };
+        self.explain_on(&LabSpec { racks, ..LabSpec::default() })
     }
 
-    /// As [`Fault::explain`], on NICs of `nic_rate`.
-    pub fn explain_on(&self, nic_rate: BitRate) -> String {
-        let Steps { planned, over_s, undo } = self.steps(1, nic_rate);
+    /// As [`Fault::explain`], in a lab of `spec`.
+    pub fn explain_on(&self, spec: &LabSpec) -> String {
+        let Steps { planned, over_s, undo } = self.steps(1, spec);
         let mut text = format!("{self}\n{}.\n", self.truth());
         for step in &planned {
-            describe(&mut text, &format!("{} s", self.after_s + step.at_s), &step.action, self.host);
+            describe(&mut text, &format!("{} s", self.after_s + step.at_s), &step.action);
         }
         let end = over_s.map_or("when taken back".to_owned(), |s| format!("{} s", self.after_s + s));
         for action in &undo {
-            describe(&mut text, &end, action, self.host);
+            describe(&mut text, &end, action);
         }
-        line(&mut text, format_args!("Should be seen: {}.", self.kind.sight()));
+        line(&mut text, format_args!("Should be seen: {}.", self.kind.group().sight()));
         text
     }
 }
 
-impl FaultKind {
-    /// What a healthy observer should find.
-    const fn sight(&self) -> &'static str {
-        match self {
-            Self::DiesAbove { .. } => {
-                "goodput of all flows of the host falls to 0 under load and returns; senders time out, the NIC's TX \
-                 counter goes on, its RX counter stands still, carrier stays up; below the rate nothing at all"
-            }
-            Self::DiesUntilBounce { .. } => {
-                "goodput falls to 0 under load and stays there until the link is set down and up on the host"
-            }
-            Self::DiesAfterBytes { .. } => {
-                "goodput falls to 0 for good once the bytes are through, at any rate"
-            }
-            Self::Dead { .. } => "nothing to or from the host gets through, and its carrier is up",
-            Self::CableOut { .. } => "nothing gets through, and the host's own carrier is down",
-            Self::Flap { .. } => {
-                "outages of about a second each, and the host's carrier_changes counts two for each"
-            }
-            Self::OneWayDead { .. } => {
-                "no connection in either direction; on the dead direction's far end nothing arrives, on the other it does"
-            }
-            Self::Slow { .. } => {
-                "the host carries less than its class in those directions, with longer round trips"
-            }
-            Self::Loss { .. } => {
-                "retransmissions on exactly this host's flows at a paced load; goodput may hardly move"
-            }
-            Self::Freeze { .. } => {
-                "senders limited by the receiver's window, zero-window notices, no retransmissions; pings answered"
-            }
-            Self::Kill => "connections reset at once, by a kernel that lives",
-        }
-    }
-}
-
-fn describe(text: &mut String, when: &str, action: &Action, host: u16) {
-    let name = host_name(host);
+fn describe(text: &mut String, when: &str, action: &Action) {
+    let place = |at: &At| match at {
+        At::Switch => "the switch".to_owned(),
+        At::Host(host) => host_name(*host),
+        At::Others(host) => format!("every host but {}", host_name(*host)),
+    };
     let (how, lines) = match action {
         Action::Nft(lines) => ("nft -f - in the switch".to_owned(), lines.as_str()),
-        Action::TcSwitch(lines) => ("tc -batch - in the switch".to_owned(), lines.as_str()),
-        Action::TcHost(lines) => (format!("tc -batch - in {name}"), lines.as_str()),
-        Action::Ip(lines) => ("ip -batch - in the switch".to_owned(), lines.as_str()),
-        Action::OnCarrierChange(lines) => {
-            (format!("at each change of {name}'s carrier, nft -f - in the switch"), lines.as_str())
+        Action::Tc { at, text } => (format!("tc -batch - in {}", place(at)), text.as_str()),
+        Action::Ip { at, text } => (format!("ip -batch - in {}", place(at)), text.as_str()),
+        Action::Offloads { host, on } => {
+            let state = if *on { "on" } else { "off" };
+            (format!("ethtool -K eth0 tso {state} gso {state} gro {state} in {}", host_name(*host)), "")
+        }
+        Action::OnCarrierChange { port, text } => {
+            (format!("at each change of {port}'s carrier, nft -f - in the switch"), text.as_str())
         }
         Action::ForgetCarrier => ("carrier changes mean nothing again".to_owned(), ""),
-        Action::Stop => (format!("SIGSTOP to {name}'s worker"), ""),
-        Action::Continue => (format!("SIGCONT to {name}'s worker"), ""),
-        Action::Kill => (format!("SIGKILL to {name}'s worker"), ""),
+        Action::Stop { host } => (format!("SIGSTOP to {}'s worker", host_name(*host)), ""),
+        Action::Continue { host } => (format!("SIGCONT to {}'s worker", host_name(*host)), ""),
+        Action::Kill { host } => (format!("SIGKILL to {}'s worker", host_name(*host)), ""),
+        Action::Help(helper) => (help(helper), ""),
+        Action::EndHelp => ("the holder's thread for it ends".to_owned(), ""),
     };
     line(text, format_args!("{when}: {how}"));
     for words in lines.lines() {
         line(text, format_args!("    {words}"));
+    }
+}
+
+fn help(helper: &Helper) -> String {
+    match helper {
+        Helper::Cable { takes, sends, treatment } => {
+            format!("a thread takes packets from {takes}, {treatment}, and sends them to {sends}")
+        }
+        Helper::Starve { host, share } => format!(
+            "of each 100 ms {}'s worker is stopped (SIGSTOP) for {:.0} ms",
+            host_name(*host),
+            (1.0 - share) * 100.0
+        ),
+        Helper::Hog { threads } => format!("{threads} threads run and do nothing else"),
+        Helper::Background { from, to, rate } => {
+            format!("a thread sends datagrams at {rate} from {} to {}", host_name(*from), host_name(*to))
+        }
     }
 }
 

@@ -1,37 +1,80 @@
-//! What a fault does to the links, and when: texts for `nft`, `tc` and `ip`, and signals.
+//! What a fault does to the lab, and when: texts for `nft`, `tc` and `ip`, signals, helpers.
 //!
 //! Pure. All drops stand on the switch's port of the host, never in the host's own
 //! namespace, where a sender would be told of them at once: there the ingress hook sees what
 //! the host sends and the egress hook what it receives, and the host's own counters move as
 //! a dying NIC's do.
 
-use super::{Direction, Fault, FaultKind};
+use super::{Direction, Fault, place::Place};
 use crate::{
-    lab::fleet::link::{port, shaper},
+    lab::{
+        cable::Treatment,
+        fleet::link::{data_mac, port, rack_bridge},
+        spec::LabSpec,
+    },
     model::fleet::units::BitRate,
 };
 
+pub(crate) mod packets;
+
+/// Where a text for `tc` or `ip` is run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum At {
+    /// In the switch.
+    Switch,
+    /// In a host's namespace.
+    Host(u16),
+    /// In that of every other host.
+    Others(u16),
+}
+
 /// One thing done to the fleet.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// `nft -f -` in the switch.
     Nft(String),
-    /// `tc -batch -` in the switch.
-    TcSwitch(String),
-    /// `tc -batch -` in the host's namespace.
-    TcHost(String),
-    /// `ip -batch -` in the switch.
-    Ip(String),
+    /// `tc -batch -`.
+    Tc { at: At, text: String },
+    /// `ip -batch -`.
+    Ip { at: At, text: String },
+    /// Segmentation offloads of a host's interface on or off.
+    Offloads { host: u16, on: bool },
     /// SIGSTOP to the host's worker.
-    Stop,
+    Stop { host: u16 },
     /// SIGCONT to the host's worker.
-    Continue,
+    Continue { host: u16 },
     /// SIGKILL to the host's worker.
-    Kill,
+    Kill { host: u16 },
+    /// Something that the holder does all along, until the fault is over.
+    Help(Helper),
+    /// All that this fault's helpers do ends.
+    EndHelp,
     /// From now on, whenever the port's carrier changes, `nft -f -` this in the switch.
-    OnCarrierChange(String),
+    OnCarrierChange { port: String, text: String },
     /// No longer.
     ForgetCarrier,
+}
+
+/// What a thread of the holder does for a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Helper {
+    /// Takes packets from an end in the switch, treats them and sends them out again.
+    Cable { takes: String, sends: String, treatment: Treatment },
+    /// Stops and continues the host's worker, so that it runs for this share of the time.
+    Starve { host: u16, share: f64 },
+    /// Runs, so many times, and does nothing else.
+    Hog { threads: u32 },
+    /// Sends datagrams from one host to another.
+    Background { from: u16, to: u16, rate: BitRate },
+}
+
+/// Which packets the switch hands to a cable.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Hand {
+    /// The packets themselves: all, or so many of a hundred.
+    Over(Option<f64>),
+    /// A copy of so many of a hundred; the packets themselves pass.
+    Copy(f64),
 }
 
 /// An action and its time, in seconds after the fault began.
@@ -44,7 +87,7 @@ pub(crate) struct Step {
 }
 
 /// The whole of a fault: what is done when, and what takes it back at any moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Steps {
     /// In order of time.
     pub(crate) planned: Vec<Step>,
@@ -55,136 +98,134 @@ pub(crate) struct Steps {
 }
 
 impl Fault {
-    /// What this fault does as number `number` of a lab with NICs of `nic_rate`.
-    pub(crate) fn steps(&self, number: u32, nic_rate: BitRate) -> Steps {
-        let port = port(self.host);
-        let table = table_name(number);
-        let drop_table = Action::Nft(format!("delete table netdev {table}\n"));
-        match &self.kind {
-            FaultKind::DiesAbove { rate, burst_bytes, for_s } => {
-                let over = format!("limit rate over {}", byte_limit(*rate, *burst_bytes));
-                let text = tripping_table(&table, &port, &over, Some(*for_s));
-                Steps::lasting(Action::Nft(text), None, drop_table)
-            }
-            FaultKind::DiesUntilBounce { rate, burst_bytes } => {
-                let over = format!("limit rate over {}", byte_limit(*rate, *burst_bytes));
-                let mut steps = Steps::lasting(
-                    Action::Nft(tripping_table(&table, &port, &over, None)),
-                    None,
-                    Action::ForgetCarrier,
-                );
-                let revive = Action::OnCarrierChange(format!("flush set netdev {table} dead\n"));
-                steps.planned.push(Step { at_s: 0.0, action: revive });
-                steps.undo.push(drop_table);
-                steps
-            }
-            FaultKind::DiesAfterBytes { bytes } => {
-                let over = format!("quota over {bytes} bytes");
-                Steps::lasting(Action::Nft(tripping_table(&table, &port, &over, None)), None, drop_table)
-            }
-            FaultKind::Dead { for_s } => {
-                let text = dropping_table(&table, &port, Direction::Both, "drop");
-                Steps::lasting(Action::Nft(text), *for_s, drop_table)
-            }
-            FaultKind::OneWayDead { direction, for_s } => {
-                let text = dropping_table(&table, &port, *direction, "drop");
-                Steps::lasting(Action::Nft(text), *for_s, drop_table)
-            }
-            FaultKind::Loss { direction, percent } => {
-                // numgen counts to a million: a ten-thousandth of a percent.
-                let share = (percent * 10_000.0).round() as u64;
-                let rule = format!("numgen random mod 1000000 < {share} drop");
-                Steps::lasting(
-                    Action::Nft(dropping_table(&table, &port, *direction, &rule)),
-                    None,
-                    drop_table,
-                )
-            }
-            FaultKind::CableOut { for_s } => Steps::lasting(link(&port, "down"), *for_s, link(&port, "up")),
-            FaultKind::Flap { times, down_s, up_s } => flap(&port, *times, *down_s, *up_s),
-            FaultKind::Slow { direction, to } => slow(&port, *direction, to.rate(nic_rate), nic_rate),
-            FaultKind::Freeze { for_s } => Steps::lasting(Action::Stop, *for_s, Action::Continue),
-            FaultKind::Kill => Steps {
-                planned: vec![Step { at_s: 0.0, action: Action::Kill }],
-                over_s: None,
-                undo: Vec::new(),
-            },
-        }
+    /// What this fault does as number `number` of a lab of `spec`.
+    pub(crate) fn steps(&self, number: u32, spec: &LabSpec) -> Steps {
+        self.kind.group().steps(&Site { number, place: self.place, spec })
     }
 }
 
 impl Steps {
-    fn lasting(action: Action, over_s: Option<f64>, undo: Action) -> Self {
+    pub(super) fn lasting(action: Action, over_s: Option<f64>, undo: Action) -> Self {
         Self { planned: vec![Step { at_s: 0.0, action }], over_s, undo: vec![undo] }
+    }
+
+    pub(super) fn helped(helper: Helper, over_s: Option<f64>) -> Self {
+        Self::lasting(Action::Help(helper), over_s, Action::EndHelp)
     }
 }
 
-/// The nft table of fault number `number`.
-pub(crate) fn table_name(number: u32) -> String {
-    format!("fault_{number}")
+/// A fault's number, its place, and the lab that it is put in.
+pub(crate) struct Site<'a> {
+    pub(super) number: u32,
+    pub(super) place: Place,
+    pub(super) spec: &'a LabSpec,
 }
 
-/// nft keeps a bucket of one second of the rate, and the burst beside it: a load of `actual`
-/// trips it after (rate + burst) / (actual - rate) seconds.
-fn byte_limit(rate: BitRate, burst_bytes: u64) -> String {
-    let bytes_per_s = (rate.bps() / 8).max(1);
-    let burst = if burst_bytes == 0 { String::new() } else { format!(" burst {burst_bytes} bytes") };
-    format!("{bytes_per_s} bytes/second{burst}")
-}
+impl Site<'_> {
+    /// The port of the switch at which the place is broken: what it sends comes in there.
+    pub(super) fn port(&self) -> String {
+        match self.place {
+            Place::Host(host) | Place::Path(host, _) => port(host),
+            // What the first rack sends comes in at the second one's end.
+            Place::Uplink => "up2".to_owned(),
+        }
+    }
 
-/// Drops everything while its flag is set, and sets the flag when either direction is
-/// `over`: for `dead_s`, or until it is flushed. The flag is a set with the one key that
-/// every packet has, a mark of zero.
-fn tripping_table(table: &str, port: &str, over: &str, dead_s: Option<f64>) -> String {
-    let (flags, timeout) = match dead_s {
-        Some(dead_s) => ("dynamic,timeout", format!(" timeout {}ms", (dead_s * 1000.0).round() as u64)),
-        None => ("dynamic", String::new()),
-    };
-    let rules = format!("    meta mark @dead drop\n    {over} add @dead {{ meta mark{timeout} }} drop\n");
-    format!(
-        "table netdev {table} {{\n  set dead {{\n    typeof meta mark; flags {flags}; size 4;\n  }}\n{}{}}}\n",
-        chain("tx", "ingress", port, &rules),
-        chain("rx", "egress", port, &rules)
-    )
-}
+    /// The bridge that the port belongs to.
+    fn bridge(&self) -> &'static str {
+        match self.place {
+            Place::Host(host) | Place::Path(host, _) => rack_bridge(self.spec.rack(host)),
+            Place::Uplink => rack_bridge(2),
+        }
+    }
 
-/// Applies `rule` to every packet of the directions.
-fn dropping_table(table: &str, port: &str, direction: Direction, rule: &str) -> String {
-    let rule = format!("    {rule}\n");
-    let tx = if direction.has_tx() { chain("tx", "ingress", port, &rule) } else { String::new() };
-    let rx = if direction.has_rx() { chain("rx", "egress", port, &rule) } else { String::new() };
-    format!("table netdev {table} {{\n{tx}{rx}}}\n")
-}
+    /// nft's word for the lab's addresses.
+    pub(super) const fn ip(&self) -> &'static str {
+        if self.spec.ipv6 { "ip6" } else { "ip" }
+    }
 
-/// A newline stands before each closing brace: nft wants it.
-fn chain(name: &str, hook: &str, port: &str, rules: &str) -> String {
-    format!(
-        "  chain {name} {{\n    type filter hook {hook} device {port} priority 0; policy accept;\n{rules}  }}\n"
-    )
-}
+    /// The nft table of this fault.
+    pub(super) fn table(&self) -> String {
+        format!("fault_{}", self.number)
+    }
 
-fn link(port: &str, state: &str) -> Action {
-    Action::Ip(format!("link set {port} {state}\n"))
-}
+    /// The same rules for every packet of some directions.
+    pub(super) fn rules(&self, direction: Direction, rules: &[String], over_s: Option<f64>) -> Steps {
+        self.directed("", direction, rules, rules, over_s)
+    }
 
-fn flap(port: &str, times: u32, down_s: f64, up_s: f64) -> Steps {
-    let round = down_s + up_s;
-    let steps = (0..times).flat_map(|time| {
-        let at_s = f64::from(time) * round;
-        [Step { at_s, action: link(port, "down") }, Step { at_s: at_s + down_s, action: link(port, "up") }]
-    });
-    Steps { planned: steps.collect(), over_s: Some(f64::from(times) * round), undo: vec![link(port, "up")] }
-}
+    /// Rules of their own for each direction, of which only those that are meant are used.
+    pub(super) fn directed(
+        &self,
+        sets: &str,
+        direction: Direction,
+        tx: &[String],
+        rx: &[String],
+        over_s: Option<f64>,
+    ) -> Steps {
+        let meant = |has: bool, rules: &[String]| if has { rules.to_vec() } else { Vec::new() };
+        self.table_with(sets, &meant(direction.has_tx(), tx), &meant(direction.has_rx(), rx), over_s)
+    }
 
-/// A slow NIC queues and does not drop: so it is its own shapers that change, the host's for
-/// what it sends and the switch's for what it receives.
-fn slow(port: &str, direction: Direction, rate: BitRate, nic_rate: BitRate) -> Steps {
-    let change = |dev: &str, rate| format!("qdisc change dev {dev} root handle 1: {}\n", shaper(rate));
-    let both = |rate| {
-        let tx = direction.has_tx().then(|| Action::TcHost(change("eth0", rate)));
-        let rx = direction.has_rx().then(|| Action::TcSwitch(change(port, rate)));
-        tx.into_iter().chain(rx)
-    };
-    let steps = both(rate).map(|action| Step { at_s: 0.0, action }).collect();
-    Steps { planned: steps, over_s: None, undo: both(nic_rate).collect() }
+    /// A table with sets and the rules of both directions, taken away at the end.
+    pub(super) fn table_with(&self, sets: &str, tx: &[String], rx: &[String], over_s: Option<f64>) -> Steps {
+        // Between two hosts the far one is told by its hardware address.
+        let guard = |side: &str| match self.place {
+            Place::Path(_, other) => format!("ether {side} {} ", data_mac(other)),
+            Place::Host(_) | Place::Uplink => String::new(),
+        };
+        let chain = |name: &str, hook: &str, rules: &[String], guard: &str| {
+            if rules.is_empty() {
+                return String::new();
+            }
+            let rules: Vec<String> = rules.iter().map(|rule| format!("    {guard}{rule}\n")).collect();
+            let rules = rules.concat();
+            // A newline stands before each closing brace: nft wants it.
+            format!(
+                "  chain {name} {{\n    type filter hook {hook} device {} priority 0; policy accept;\n{rules}  }}\n",
+                self.port()
+            )
+        };
+        let table = self.table();
+        let text = format!(
+            "table netdev {table} {{\n{sets}{}{}}}\n",
+            chain("tx", "ingress", tx, &guard("daddr")),
+            chain("rx", "egress", rx, &guard("saddr"))
+        );
+        let undo = Action::Nft(format!("delete table netdev {table}\n"));
+        Steps::lasting(Action::Nft(text), over_s, undo)
+    }
+
+    /// Packets of some directions, handed to cables of the holder and treated there.
+    pub(super) fn cables(&self, direction: Direction, hand: Hand, treatment: &Treatment) -> Steps {
+        let n = self.number;
+        let mut lines = Vec::new();
+        let mut helpers = Vec::new();
+        let mut ends = Vec::new();
+        for (way, has) in [("t", direction.has_tx()), ("r", direction.has_rx())] {
+            if !has {
+                continue;
+            }
+            let (near, far) = (format!("x{n}{way}a"), format!("x{n}{way}b"));
+            lines.push(format!("link add {near} mtu {0} type veth peer name {far} mtu {0}\n", self.spec.mtu));
+            lines.push(format!("link set {near} master {} up\nlink set {far} up\n", self.bridge()));
+            // The switch must neither learn hosts there nor send anything that way by itself.
+            let quiet = "learning off flood off mcast_flood off bcast_flood off";
+            lines.push(format!("link set dev {near} type bridge_slave {quiet}\n"));
+            // What the host sent goes on into the switch; what it is to receive, out of its port.
+            let sends = if way == "t" { far.clone() } else { self.port() };
+            helpers.push(Helper::Cable { takes: far, sends, treatment: treatment.clone() });
+            ends.push(near);
+        }
+        let rule = |near: &str| vec![packets::handing(self.ip(), hand, near)];
+        let near = |way: &str| format!("x{n}{way}a");
+        let mut steps = self.directed("", direction, &rule(&near("t")), &rule(&near("r")), None);
+        let links = Action::Ip { at: At::Switch, text: lines.concat() };
+        let before = std::iter::once(links).chain(helpers.into_iter().map(Action::Help));
+        steps.planned.splice(0..0, before.map(|action| Step { at_s: 0.0, action }));
+        steps.undo.push(Action::EndHelp);
+        let gone: Vec<String> = ends.iter().map(|end| format!("link del {end}\n")).collect();
+        steps.undo.push(Action::Ip { at: At::Switch, text: gone.concat() });
+        steps
+    }
 }

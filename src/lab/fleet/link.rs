@@ -49,12 +49,12 @@ pub(crate) fn switch_links(spec: &LabSpec, hosts: &[String], coordinator: &str) 
     }
     for (host, path) in (1_u16..).zip(hosts) {
         let bridge = rack_bridge(spec.rack(host));
-        cable(&mut text, &port(host), "eth0", spec.mtu, 0, host, path);
+        cable(&mut text, &port(host), "eth0", spec.mtu, DATA_NET, host, path);
         line(&mut text, format_args!("link set {} master {bridge} up", port(host)));
     }
     match spec.control {
         Control::InBand => {
-            cable(&mut text, "p0", "eth0", spec.mtu, 0, 0, coordinator);
+            cable(&mut text, "p0", "eth0", spec.mtu, DATA_NET, COORDINATOR, coordinator);
             line(&mut text, format_args!("link set p0 master {} up", rack_bridge(1)));
         }
         Control::Separate => {
@@ -119,6 +119,14 @@ fn mac(net: u8, host: u16) -> String {
     format!("02:ca:{net:02x}:00:{high:02x}:{low:02x}")
 }
 
+/// The hardware address of a host on the network under test.
+pub(crate) fn data_mac(host: u16) -> String {
+    mac(DATA_NET, host)
+}
+
+/// The number that stands for the coordinator in hardware addresses.
+pub(crate) const COORDINATOR: u16 = 0;
+
 /// What gives the coordinator's namespace its address.
 pub(crate) fn coordinator_links(spec: &LabSpec) -> String {
     let iface = if spec.control == Control::Separate { "ctl0" } else { "eth0" };
@@ -132,7 +140,8 @@ pub(crate) fn host_rates(spec: &LabSpec) -> String {
     format!("qdisc add dev eth0 root handle 1: {}\n", shaper(spec.nic_rate))
 }
 
-const fn rack_bridge(rack: u16) -> &'static str {
+/// The bridge of a rack.
+pub(crate) const fn rack_bridge(rack: u16) -> &'static str {
     if rack == 2 { "brB" } else { "brA" }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use rustix::process::Signal;
 
-use super::workers::Workers;
+use super::{helpers::Helpers, workers::Workers};
 use crate::{
     lab::{
         LabError,
@@ -16,11 +16,11 @@ use crate::{
             Fault,
             steps::{Action, Step, Steps},
         },
-        fleet::{Fleet, link::port},
+        fleet::Fleet,
         protocol::FaultState,
+        spec::LabSpec,
         tool::Tool,
     },
-    model::fleet::units::BitRate,
     sys::carrier::{CarrierWatch, LinkNews, index_of},
 };
 
@@ -30,7 +30,8 @@ const FAULTS_MAX: usize = 256;
 /// All faults of a lab.
 #[derive(Debug)]
 pub(super) struct FaultDriver {
-    nic_rate: BitRate,
+    spec: LabSpec,
+    helpers: Helpers,
     faults: Vec<Active>,
     /// By time, then in the order they were planned.
     schedule: BTreeMap<(Instant, u64), Due>,
@@ -63,10 +64,11 @@ struct WatchedPort {
 }
 
 impl FaultDriver {
-    /// No faults, on NICs of `nic_rate`.
-    pub(super) const fn new(nic_rate: BitRate) -> Self {
+    /// No faults, in a lab of `spec`.
+    pub(super) fn new(spec: LabSpec) -> Self {
         Self {
-            nic_rate,
+            spec,
+            helpers: Helpers::default(),
             faults: Vec::new(),
             schedule: BTreeMap::new(),
             planned: 0,
@@ -89,14 +91,16 @@ impl FaultDriver {
             )));
         }
         let number = self.faults.len() as u32 + 1;
-        let Steps { planned, over_s, undo } = fault.steps(number, self.nic_rate);
+        let Steps { planned, over_s, undo } = fault.steps(number, &self.spec);
         let begin = Instant::now() + Duration::from_secs_f64(fault.after_s);
-        let mut later = planned.into_iter();
+        let mut later = planned.into_iter().peekable();
         if fault.after_s == 0.0 {
             // What begins at once is done at once, so that a refusal reaches whoever asked.
-            // The first step of every fault is its break.
-            if let Some(Step { action, .. }) = later.next() {
-                self.act(number, fault.host, &action, fleet, workers)?;
+            while let Some(Step { action, .. }) = later.next_if(|step| step.at_s == 0.0) {
+                if let Err(error) = self.act(number, &action, fleet, workers) {
+                    self.helpers.end(number);
+                    return Err(error);
+                }
             }
         }
         for Step { at_s, action } in later {
@@ -128,10 +132,9 @@ impl FaultDriver {
         }
         let waited = active.born.elapsed().as_secs_f64();
         active.state.over_at_s = Some(active.state.asked_at_s + waited);
-        let (host, began) = (active.fault.host, waited >= active.fault.after_s);
-        let undo = if began { active.undo.clone() } else { Vec::new() };
+        let undo = if waited >= active.fault.after_s { active.undo.clone() } else { Vec::new() };
         self.schedule.retain(|_, due| due.number() != number);
-        undo.iter().try_for_each(|action| self.act(number, host, action, fleet, workers))
+        undo.iter().try_for_each(|action| self.act(number, action, fleet, workers))
     }
 
     /// Does all that is due at `now`. A step that fails is noted with its fault.
@@ -143,10 +146,7 @@ impl FaultDriver {
             let due = entry.remove();
             let number = due.number();
             let done = match due {
-                Due::Step { action, .. } => {
-                    let host = self.faults[number as usize - 1].fault.host;
-                    self.act(number, host, &action, fleet, workers)
-                }
+                Due::Step { action, .. } => self.act(number, &action, fleet, workers),
                 Due::End { .. } => self.take_back(number, fleet, workers),
             };
             if let Err(error) = done {
@@ -204,20 +204,24 @@ impl FaultDriver {
     fn act(
         &mut self,
         number: u32,
-        host: u16,
         action: &Action,
         fleet: &Fleet,
         workers: &Workers,
     ) -> Result<(), LabError> {
         match action {
             Action::Nft(text) => Tool::Nft.run(&fleet.switch, text),
-            Action::TcSwitch(text) => Tool::Tc.run(&fleet.switch, text),
-            Action::TcHost(text) => Tool::Tc.run(fleet.host(host)?, text),
-            Action::Ip(text) => Tool::Ip.run(&fleet.switch, text),
-            Action::Stop => workers.signal(host, Signal::STOP),
-            Action::Continue => workers.signal(host, Signal::CONT),
-            Action::Kill => workers.signal(host, Signal::KILL),
-            Action::OnCarrierChange(text) => self.watch_port(number, host, text),
+            Action::Tc { at, text } => fleet.at(*at)?.into_iter().try_for_each(|ns| Tool::Tc.run(ns, text)),
+            Action::Ip { at, text } => fleet.at(*at)?.into_iter().try_for_each(|ns| Tool::Ip.run(ns, text)),
+            Action::Offloads { host, on } => fleet.offloads(*host, *on),
+            Action::Stop { host } => workers.signal(*host, Signal::STOP),
+            Action::Continue { host } => workers.signal(*host, Signal::CONT),
+            Action::Kill { host } => workers.signal(*host, Signal::KILL),
+            Action::Help(helper) => self.helpers.begin(number, helper, fleet, workers),
+            Action::EndHelp => {
+                self.helpers.end(number);
+                Ok(())
+            }
+            Action::OnCarrierChange { port, text } => self.watch_port(number, port, text),
             Action::ForgetCarrier => {
                 self.ports.retain(|port| port.number != number);
                 Ok(())
@@ -225,13 +229,12 @@ impl FaultDriver {
         }
     }
 
-    fn watch_port(&mut self, number: u32, host: u16, text: &str) -> Result<(), LabError> {
-        let port = port(host);
+    fn watch_port(&mut self, number: u32, port: &str, text: &str) -> Result<(), LabError> {
         let doing = || LabError::io(format!("watching the carrier of {port}"));
         if self.watch.is_none() {
             self.watch = Some(CarrierWatch::open().map_err(doing())?);
         }
-        let index = index_of(&port).map_err(doing())?;
+        let index = index_of(port).map_err(doing())?;
         self.ports.push(WatchedPort { number, index, running: true, text: text.to_owned() });
         Ok(())
     }

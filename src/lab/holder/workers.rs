@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
-    os::unix::process::ExitStatusExt,
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use crate::{
     lab::{
@@ -78,12 +78,25 @@ impl Workers {
 
     /// Sends `signal` to the worker of `host`.
     pub(super) fn signal(&self, host: u16, signal: Signal) -> Result<(), LabError> {
-        let child = self.children.get(&host).ok_or_else(|| {
-            LabError::Refused(format!("{} has no worker that could be stopped or killed", host_name(host)))
-        })?;
+        let child = self.child(host)?;
         // Not reaped yet, so the number is still this process's.
         kill_process(Pid::from_child(child), signal).map_err(|error| {
             LabError::io(format!("signalling the worker of {}", host_name(host)))(error.into())
+        })
+    }
+
+    /// A handle of the worker of `host`, which never comes to mean another process.
+    pub(super) fn handle(&self, host: u16) -> Result<OwnedFd, LabError> {
+        let child = self.child(host)?;
+        // Not reaped yet, so the number is still this process's.
+        pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map_err(|error| {
+            LabError::io(format!("taking hold of the worker of {}", host_name(host)))(error.into())
+        })
+    }
+
+    fn child(&self, host: u16) -> Result<&Child, LabError> {
+        self.children.get(&host).ok_or_else(|| {
+            LabError::Refused(format!("{} has no worker that could be stopped or killed", host_name(host)))
         })
     }
 

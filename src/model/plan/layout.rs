@@ -106,8 +106,19 @@ impl Plan {
     /// The longest that the run may take from its first stage on; what is unfinished then
     /// is given up.
     pub fn length_max(&self) -> Duration {
-        let confirm = Duration::from_micros(self.confirm_us);
-        let stages = self.stages.len() + usize::from(!confirm.is_zero());
-        self.length() + confirm + STAGE_SLACK * u32::try_from(stages).unwrap_or(u32::MAX)
+        self.stages_max() + self.confirm_max()
+    }
+
+    /// The longest that its stages may take, without confirming anything.
+    pub fn stages_max(&self) -> Duration {
+        self.length() + STAGE_SLACK * u32::try_from(self.stages.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The longest that confirming suspects may take after them.
+    pub fn confirm_max(&self) -> Duration {
+        if self.confirm_us == 0 {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.confirm_us) + STAGE_SLACK
     }
 }

@@ -109,6 +109,8 @@ enum Phase {
     Suspecting {
         ask_at: RunTime,
         asked: bool,
+        /// How long confirming them may take.
+        longest: Duration,
     },
     Collecting {
         ending: Ending,
@@ -132,8 +134,8 @@ pub struct Course {
     members: BTreeMap<HostId, Standing>,
     phase: Phase,
     rates: BTreeMap<FlowId, BitRate>,
-    /// Whether suspects are still to be asked for.
-    confirms: bool,
+    /// How long confirming suspects may take, until they were asked for.
+    confirm: Option<Duration>,
     stages_by: RunTime,
     over_by: RunTime,
     actions: Vec<Action>,
@@ -143,13 +145,13 @@ impl Course {
     /// A run of `plan` with these hosts, all of them in contact, that begins at `at`.
     pub fn new(plan: &Plan, hosts: impl IntoIterator<Item = HostId>, at: RunTime) -> Self {
         let connected = Standing { connected: true, ..Standing::default() };
-        let stages_by = at + plan.length_max();
+        let stages_by = at + plan.stages_max();
         Self {
             stages: plan.stages.clone(),
             members: hosts.into_iter().map(|host| (host, connected.clone())).collect(),
             phase: Phase::Next(0),
             rates: BTreeMap::new(),
-            confirms: plan.confirm_us > 0,
+            confirm: Some(plan.confirm_max()).filter(|length| !length.is_zero()),
             stages_by,
             over_by: stages_by + OVERTIME,
             actions: Vec::new(),
@@ -166,7 +168,7 @@ impl Course {
         &self.rates
     }
 
-    /// By when the run is over, whatever happens.
+    /// By when the run is over, whatever happens; later once suspects are to be confirmed.
     pub const fn over_by(&self) -> RunTime {
         self.over_by
     }
@@ -176,7 +178,7 @@ impl Course {
         match &self.phase {
             Phase::Next(_) => Some(RunTime::default()),
             Phase::Rating(_) | Phase::Suspecting { asked: true, .. } => Some(self.stages_by),
-            Phase::Suspecting { ask_at, asked: false } => Some((*ask_at).min(self.stages_by)),
+            Phase::Suspecting { ask_at, asked: false, .. } => Some((*ask_at).min(self.stages_by)),
             Phase::Preparing { until, .. } | Phase::Running { until, .. } => {
                 Some((*until).min(self.stages_by))
             }
@@ -234,13 +236,12 @@ impl Course {
     fn advance(&mut self, at: RunTime) {
         loop {
             match &self.phase {
-                Phase::Next(stage) if self.kind(*stage).is_none() => {
-                    if std::mem::take(&mut self.confirms) {
-                        self.phase = Phase::Suspecting { ask_at: at + DRAIN_SUSPECTS, asked: false };
-                    } else {
-                        self.collect(Ended::Complete, String::new(), false, at);
+                Phase::Next(stage) if self.kind(*stage).is_none() => match self.confirm.take() {
+                    Some(longest) => {
+                        self.phase = Phase::Suspecting { ask_at: at + DRAIN_SUSPECTS, asked: false, longest };
                     }
-                }
+                    None => self.collect(Ended::Complete, String::new(), false, at),
+                },
                 phase if phase.is_under_way() && self.members.values().all(|member| member.left) => {
                     self.collect(Ended::Aborted, "every worker has left".to_owned(), false, at);
                 }
@@ -272,11 +273,11 @@ impl Course {
                     }
                     self.end();
                 }
-                Phase::Suspecting { ask_at, asked } => {
+                Phase::Suspecting { ask_at, asked, longest } => {
                     if *asked || at < *ask_at {
                         return;
                     }
-                    self.phase = Phase::Suspecting { ask_at: at, asked: true };
+                    self.phase = Phase::Suspecting { ask_at: at, asked: true, longest: *longest };
                     self.actions.push(Action::Suspect);
                 }
                 Phase::Rating(_) | Phase::Over => return,
@@ -374,8 +375,13 @@ impl Course {
 
     /// Stages that try suspects once more; none, where nobody is suspected.
     fn take_confirm(&mut self, stages: Vec<PlannedStage>) {
-        if matches!(self.phase, Phase::Suspecting { asked: true, .. }) {
+        if let Phase::Suspecting { asked: true, longest, .. } = self.phase {
             let next = self.stages.len() as u16;
+            // Only now: workers whose coordinator is gone go home by what they were told last.
+            if !stages.is_empty() {
+                self.stages_by = self.stages_by + longest;
+                self.over_by = self.over_by + longest;
+            }
             self.stages.extend(stages);
             self.phase = Phase::Next(next);
         }
