@@ -28,6 +28,7 @@ mod run;
 mod scenario;
 mod scenarios;
 mod schema;
+mod score;
 mod screen;
 mod show;
 mod signals;

@@ -18,6 +18,7 @@ pub mod fault;
 pub mod fleet;
 pub mod holder;
 pub mod protocol;
+pub mod score;
 pub mod spec;
 mod tool;
 

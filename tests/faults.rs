@@ -157,11 +157,11 @@ fn cables_delay_disorder_double_and_stall() {
         assert!((5..=40).contains(&overtaken), "h{from} to h{to}: {overtaken} of 100 overtaken");
         lab.unfault(disorder).unwrap();
 
-        let stalls = break_it(&lab, &format!("stalls@h2,for=300ms,every=1s,direction={direction}"));
+        let stalls = break_it(&lab, &format!("stalls@h2,for=200ms,every=1s,direction={direction}"));
         let arrivals = trace(&lab, &spec, from, to, Shots { count: 400, ..FULL });
-        let gap = arrivals.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap();
+        let gap = arrivals.windows(2).map(|pair| pair[1].at.saturating_sub(pair[0].at)).max().unwrap();
         assert_eq!(numbers(&arrivals).len(), 400, "nothing is lost");
-        assert!((250 * MS..400 * MS).contains(&gap), "h{from} to h{to}: the longest gap is {gap:?}");
+        assert!((150 * MS..300 * MS).contains(&gap), "h{from} to h{to}: the longest gap is {gap:?}");
         lab.unfault(stalls).unwrap();
         is_well(&lab, &spec, from, to);
     }
@@ -212,6 +212,8 @@ fn paths_and_uplinks_are_broken_alone() {
         (flow(&lab, &spec, 1, 3, Pace::Full, SECOND), flow(&lab, &spec, 3, 1, Pace::Full, SECOND));
     assert!(mbps(&out) > 40.0 && mbps(&back) < 22.0, "out {out:?}, back {back:?}");
     lab.unfault(slow).unwrap();
+    // A hardware address that is asked for and lost is asked for again only after a second.
+    assert_eq!(exchange(&lab, &spec, 2, 4, 1), 1);
     let lossy = break_it(&lab, "loss@uplink,percent=40,direction=tx");
     let came = numbers(&trace(&lab, &spec, 2, 4, FULL)).len();
     assert!((40..=80).contains(&came) && numbers(&trace(&lab, &spec, 1, 2, FULL)).len() == 100, "{came}");
@@ -226,12 +228,13 @@ fn addresses_and_neighbours_are_lost_and_found() {
         let spec = LabSpec { ipv6, ..four() };
         let lab = lab(&spec);
         assert_eq!(exchange(&lab, &spec, 1, 2, 2), 2);
-        let addresses = |host: u16| {
+        let ip = |host: u16, args: &str| {
             let listed = inside(&lab, host, || {
-                Command::new("ip").args(["-o", "addr", "show", "dev", "eth0"]).output().unwrap()
+                Command::new("ip").args(args.split(' ').chain(["dev", "eth0"])).output().unwrap()
             });
             String::from_utf8(listed.stdout).unwrap()
         };
+        let addresses = |host: u16| ip(host, "-o addr show");
         let own = spec.host_addr(2).to_string();
         let lost = break_it(&lab, "address_lost@h2");
         assert!(!addresses(2).contains(&own));
@@ -249,8 +252,15 @@ fn addresses_and_neighbours_are_lost_and_found() {
         lab.unfault(wrong).unwrap();
         wait_until("the entry is right", 5 * SECOND, || exchange(&lab, &spec, 1, 2, 1) == 1);
 
+        assert_eq!((exchange(&lab, &spec, 1, 2, 1), exchange(&lab, &spec, 4, 2, 1)), (1, 1));
         let twice = break_it(&lab, "duplicate_address@h2-h3");
         assert!(addresses(2).contains(&own) && addresses(3).contains(&own));
+        let link = ip(3, "-o link show");
+        let impostor = link.split("link/ether ").nth(1).unwrap().split(' ').next().unwrap();
+        for other in [1, 4] {
+            let entry = || ip(other, &format!("neigh show {own}"));
+            wait_until("the others believe h3", 5 * SECOND, || entry().contains(impostor));
+        }
         lab.unfault(twice).unwrap();
         assert!(!addresses(3).contains(&own));
     }

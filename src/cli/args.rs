@@ -283,6 +283,51 @@ pub enum LabCommand {
     },
     /// List the labs on this machine and what is broken in them
     List,
+    /// Break things in one lab after the other, and count what verdicts make of them
+    ///
+    /// Appends a line for each run to `scoreboard.jsonl` and goes on where it was stopped; writes
+    /// `scoreboard.md` and `scoreboard.json` anew after each. Exits with 10 where a verdict was
+    /// wrong. All cases with three seeds take some hours.
+    Score(ScoreArgs),
+}
+
+/// Which cases of the scoreboard are run.
+#[derive(Args, Debug)]
+pub struct ScoreArgs {
+    /// Only this case; may be given several times
+    #[arg(long, value_name = "CASE")]
+    pub only: Vec<String>,
+    /// The seeds, each of which draws other hosts and numbers
+    #[arg(long, value_name = "FROM..TO", default_value = "0..3", value_parser = seeds)]
+    pub seeds: std::ops::Range<u64>,
+    /// The first, second and so on of so many parts, for several machines
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<(usize, usize)>,
+    /// The folder for the scoreboard
+    #[arg(long, value_name = "DIR", default_value = "results", env = "NICBURN_OUT")]
+    pub out: PathBuf,
+    /// Keep the folder of each run here
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Print the runs and what each breaks; run none
+    #[arg(long)]
+    pub list: bool,
+}
+
+fn seeds(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let range = match text.split_once("..") {
+        Some((from, to)) => from.parse().ok().zip(to.parse().ok()).map(|(from, to)| from..to),
+        None => text.parse().ok().and_then(|seed: u64| Some(seed..seed.checked_add(1)?)),
+    };
+    let sound =
+        range.filter(|range: &std::ops::Range<u64>| !range.is_empty() && range.end - range.start <= 1000);
+    sound.ok_or_else(|| "write a seed, or up to 1000 as 0..3 (the last is not among them)".to_owned())
+}
+
+fn shard(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    let sound = parts.filter(|(i, n): &(usize, usize)| (1..=*n).contains(i));
+    sound.ok_or_else(|| "write 1/4 for the first of four parts".to_owned())
 }
 
 /// The forms in which a run can be rendered.

@@ -14,7 +14,7 @@ use super::{
     args::{ControlPath, LabArgs, LabCommand, LabCommandArgs},
     exit,
     failure::Failure,
-    files, output,
+    files, output, score,
 };
 use crate::lab::{
     client::{self, Lab, Status},
@@ -38,6 +38,7 @@ pub(super) fn main(args: LabCommandArgs) -> Result<u8, Failure> {
         LabCommand::Fault { faults, name, .. } => break_things(&faults, name.as_deref()),
         LabCommand::Exec { host, name, command } => exec(&host, name.as_deref(), &command),
         LabCommand::List => list(),
+        LabCommand::Score(args) => score::main(&args),
     }
 }
 

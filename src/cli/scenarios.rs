@@ -12,6 +12,7 @@ use crate::model::plan::{draft, scenario::Scenario};
 
 /// Scenarios that work from anywhere, as they lie in the repository.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("accept", include_str!("../../scenarios/accept.toml")),
     ("bisection", include_str!("../../scenarios/bisection.toml")),
     ("file-storm", include_str!("../../scenarios/file-storm.toml")),
     ("incast", include_str!("../../scenarios/incast.toml")),

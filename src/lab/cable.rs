@@ -26,7 +26,7 @@ const CHANGED_BYTES_MIN: usize = 128;
 const DRAWS: usize = 16;
 
 /// What a cable does to packets. All zeroes: it passes them.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Treatment {
     /// How late each is, microseconds.
     pub(crate) delay_us: u64,

@@ -4,8 +4,10 @@
 //! coordinator get one of their own. Faults on the links are `fault`'s.
 
 use std::{
+    fs,
     net::IpAddr,
     os::fd::{AsRawFd, RawFd},
+    path::Path,
     thread,
 };
 
@@ -16,6 +18,8 @@ use super::{
     tool::{self, Tool},
 };
 use crate::sys::{namespace::NetNs, offload};
+
+use link::data_mac;
 
 pub(crate) mod link;
 
@@ -86,6 +90,24 @@ impl Fleet {
                 Ok(others.map(|(_, ns)| ns).collect())
             }
         }
+    }
+
+    /// Lets a host tell its link which hardware address its addresses have: gratuitous ARP, and
+    /// unsolicited neighbour advertisements.
+    pub(crate) fn announce(&self, host: u16) -> Result<(), LabError> {
+        let ns = self.host(host)?;
+        inside(ns, || {
+            ["ipv4/conf/eth0/arp_notify", "ipv6/conf/eth0/ndisc_notify"].into_iter().try_for_each(|name| {
+                let path = format!("/proc/sys/net/{name}");
+                // Without IPv6 there is nothing of it to tell.
+                if !Path::new(&path).exists() {
+                    return Ok(());
+                }
+                fs::write(&path, "1").map_err(LabError::io(format!("writing {path}")))
+            })
+        })?;
+        // Of an address that was set, its kernel tells; that it is the old one, it does not mind.
+        Tool::Ip.run(ns, &format!("link set dev eth0 address {}\n", data_mac(host)))
     }
 
     /// Switches segmentation offloads of a host's interface.

@@ -8,6 +8,7 @@
 pub mod address;
 pub mod audit;
 pub mod cause;
+pub mod clocks;
 pub mod confirm;
 pub mod contact;
 pub mod corruption;
@@ -37,6 +38,7 @@ pub mod seen;
 pub mod sequence;
 pub mod slow;
 pub mod stalls;
+pub mod starved;
 pub mod summary;
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,18 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-use super::{carrier::index_of, socket::set};
+use super::{
+    carrier::index_of,
+    socket::{room_for_arrivals, room_for_sending, set},
+};
 
 /// Options of `linux/if_packet.h` that the `libc` crate lacks.
 const PACKET_VNET_HDR: libc::c_int = 15;
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+
+/// Room asked for what comes or goes in one go: a second of frames of a lab's link, each
+/// counted with its whole buffer.
+const BUFFER_BYTES: usize = 16 << 20;
 
 /// All protocols, in network order.
 const ALL: u16 = (libc::ETH_P_ALL as u16).to_be();
@@ -31,17 +38,19 @@ impl PacketSocket {
     pub fn taking(iface: &str) -> io::Result<Self> {
         let socket = Self::open(iface, ALL)?;
         set(&socket.fd, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1 as libc::c_int)?;
+        room_for_arrivals(&socket.fd, BUFFER_BYTES)?;
         Ok(socket)
     }
 
-    /// A socket that only sends at `iface`, what it sends marked.
+    /// A socket that only sends at `iface`, with a mark on all that it sends.
     ///
     /// # Errors
     ///
-    /// If the kernel refuses; the mark needs `CAP_NET_ADMIN`.
-    pub fn sending(iface: &str, mark: u32) -> io::Result<Self> {
+    /// If the kernel refuses; a mark needs `CAP_NET_ADMIN`.
+    pub fn sending(iface: &str, mark: Option<u32>) -> io::Result<Self> {
         let socket = Self::open(iface, 0)?;
-        set(&socket.fd, libc::SOL_SOCKET, libc::SO_MARK, mark)?;
+        room_for_sending(&socket.fd, BUFFER_BYTES)?;
+        mark.map_or(Ok(()), |mark| set(&socket.fd, libc::SOL_SOCKET, libc::SO_MARK, mark))?;
         Ok(socket)
     }
 

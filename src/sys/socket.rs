@@ -24,6 +24,20 @@ pub(super) fn set<T: Copy>(
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Asks for room for what arrives, past the system's limit where that is permitted.
+pub(super) fn room_for_arrivals(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    let bytes = bytes as libc::c_int;
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
+}
+
+/// As [`room_for_arrivals`], for what is sent.
+pub(super) fn room_for_sending(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    let bytes = bytes as libc::c_int;
+    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes))
+}
+
 /// Lets TCP itself space out its segments to `bytes_per_s`.
 pub fn set_max_pacing_rate(socket: &impl AsRawFd, bytes_per_s: u64) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, SO_MAX_PACING_RATE, bytes_per_s)

@@ -31,12 +31,16 @@ pub struct Arrival {
     pub at: Duration,
 }
 
-/// Sends from `from` to `to`, and tells what arrives until nothing did for 300 ms.
+/// After so long without an arrival nothing more is awaited; longer than any fault here holds
+/// a packet.
+const QUIET: Duration = Duration::from_millis(600);
+
+/// Sends from `from` to `to`, and tells what arrives.
 pub fn trace(lab: &Lab, spec: &LabSpec, from: u16, to: u16, shots: Shots) -> Vec<Arrival> {
     let bind = |host: u16| inside(lab, host, || UdpSocket::bind((spec.host_addr(host), 0)).unwrap());
     let (near, far) = (bind(from), bind(to));
     let addr = far.local_addr().unwrap();
-    far.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    far.set_read_timeout(Some(QUIET)).unwrap();
     let begin = Instant::now();
     let receiver = thread::spawn(move || {
         let mut room = [0; 2048];

@@ -58,6 +58,13 @@ fn describe(text: &mut String, when: &str, action: &Action) {
         Action::Nft(lines) => ("nft -f - in the switch".to_owned(), lines.as_str()),
         Action::Tc { at, text } => (format!("tc -batch - in {}", place(at)), text.as_str()),
         Action::Ip { at, text } => (format!("ip -batch - in {}", place(at)), text.as_str()),
+        Action::Announce { host } => (
+            format!(
+                "arp_notify and ndisc_notify are 1 in {}, and its link is told its own address",
+                host_name(*host)
+            ),
+            "",
+        ),
         Action::Offloads { host, on } => {
             let state = if *on { "on" } else { "off" };
             (format!("ethtool -K eth0 tso {state} gso {state} gro {state} in {}", host_name(*host)), "")
@@ -80,8 +87,9 @@ fn describe(text: &mut String, when: &str, action: &Action) {
 
 fn help(helper: &Helper) -> String {
     match helper {
-        Helper::Cable { takes, sends, treatment } => {
-            format!("a thread takes packets from {takes}, {treatment}, and sends them to {sends}")
+        Helper::Cable { takes, sends, marks, treatment } => {
+            let marked = if *marks { ", marked" } else { "" };
+            format!("a thread takes packets from {takes}, {treatment}, and sends them to {sends}{marked}")
         }
         Helper::Starve { host, share } => format!(
             "of each 100 ms {}'s worker is stopped (SIGSTOP) for {:.0} ms",

@@ -37,6 +37,8 @@ pub(crate) enum Action {
     Tc { at: At, text: String },
     /// `ip -batch -`.
     Ip { at: At, text: String },
+    /// The host tells all others of its link which hardware address is its addresses'.
+    Announce { host: u16 },
     /// Segmentation offloads of a host's interface on or off.
     Offloads { host: u16, on: bool },
     /// SIGSTOP to the host's worker.
@@ -58,8 +60,9 @@ pub(crate) enum Action {
 /// What a thread of the holder does for a fault.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Helper {
-    /// Takes packets from an end in the switch, treats them and sends them out again.
-    Cable { takes: String, sends: String, treatment: Treatment },
+    /// Takes packets from an end in the switch, treats them and sends them out again, marked
+    /// where they pass the port that they were taken from.
+    Cable { takes: String, sends: String, marks: bool, treatment: Treatment },
     /// Stops and continues the host's worker, so that it runs for this share of the time.
     Starve { host: u16, share: f64 },
     /// Runs, so many times, and does nothing else.
@@ -121,6 +124,19 @@ pub(crate) struct Site<'a> {
     pub(super) spec: &'a LabSpec,
 }
 
+/// Rules at the port, for what comes in there (a name of `tx…`) or leaves.
+struct Chain {
+    name: &'static str,
+    priority: i32,
+    rules: Vec<String>,
+}
+
+impl Chain {
+    const fn new(name: &'static str, priority: i32, rules: Vec<String>) -> Self {
+        Self { name, priority, rules }
+    }
+}
+
 impl Site<'_> {
     /// The port of the switch at which the place is broken: what it sends comes in there.
     pub(super) fn port(&self) -> String {
@@ -169,35 +185,37 @@ impl Site<'_> {
 
     /// A table with sets and the rules of both directions, taken away at the end.
     pub(super) fn table_with(&self, sets: &str, tx: &[String], rx: &[String], over_s: Option<f64>) -> Steps {
-        // Between two hosts the far one is told by its hardware address.
-        let guard = |side: &str| match self.place {
-            Place::Path(_, other) => format!("ether {side} {} ", data_mac(other)),
-            Place::Host(_) | Place::Uplink => String::new(),
-        };
-        let chain = |name: &str, hook: &str, rules: &[String], guard: &str| {
-            if rules.is_empty() {
-                return String::new();
-            }
-            let rules: Vec<String> = rules.iter().map(|rule| format!("    {guard}{rule}\n")).collect();
-            let rules = rules.concat();
-            // A newline stands before each closing brace: nft wants it.
-            format!(
-                "  chain {name} {{\n    type filter hook {hook} device {} priority 0; policy accept;\n{rules}  }}\n",
-                self.port()
-            )
-        };
-        let table = self.table();
-        let text = format!(
-            "table netdev {table} {{\n{sets}{}{}}}\n",
-            chain("tx", "ingress", tx, &guard("daddr")),
-            chain("rx", "egress", rx, &guard("saddr"))
-        );
+        self.table_of(sets, &[Chain::new("tx", 0, tx.to_vec()), Chain::new("rx", 0, rx.to_vec())], over_s)
+    }
+
+    fn table_of(&self, sets: &str, chains: &[Chain], over_s: Option<f64>) -> Steps {
+        let (table, chains) = (self.table(), chains.iter().map(|chain| self.chain(chain)));
+        let text = format!("table netdev {table} {{\n{sets}{}}}\n", chains.collect::<Vec<_>>().concat());
         let undo = Action::Nft(format!("delete table netdev {table}\n"));
         Steps::lasting(Action::Nft(text), over_s, undo)
     }
 
+    /// nft's text of a chain; none of one without rules.
+    fn chain(&self, Chain { name, priority, rules }: &Chain) -> String {
+        if rules.is_empty() {
+            return String::new();
+        }
+        let (hook, side) = if name.starts_with("tx") { ("ingress", "daddr") } else { ("egress", "saddr") };
+        // Between two hosts the far one is told by its hardware address.
+        let guard = match self.place {
+            Place::Path(_, other) => format!("ether {side} {} ", data_mac(other)),
+            Place::Host(_) | Place::Uplink => String::new(),
+        };
+        let rules = rules.iter().map(|rule| format!("    {guard}{rule}\n")).collect::<Vec<_>>().concat();
+        // A newline stands before each closing brace: nft wants it.
+        format!(
+            "  chain {name} {{\n    type filter hook {hook} device {} priority {priority}; policy accept;\n{rules}  }}\n",
+            self.port()
+        )
+    }
+
     /// Packets of some directions, handed to cables of the holder and treated there.
-    pub(super) fn cables(&self, direction: Direction, hand: Hand, treatment: &Treatment) -> Steps {
+    pub(super) fn cables(&self, direction: Direction, hand: Hand, treatment: Treatment) -> Steps {
         let n = self.number;
         let mut lines = Vec::new();
         let mut helpers = Vec::new();
@@ -214,12 +232,23 @@ impl Site<'_> {
             lines.push(format!("link set dev {near} type bridge_slave {quiet}\n"));
             // What the host sent goes on into the switch; what it is to receive, out of its port.
             let sends = if way == "t" { far.clone() } else { self.port() };
-            helpers.push(Helper::Cable { takes: far, sends, treatment: treatment.clone() });
+            let marks = way == "r";
+            helpers.push(Helper::Cable { takes: far, sends, marks, treatment });
             ends.push(near);
         }
-        let rule = |near: &str| vec![packets::handing(self.ip(), hand, near)];
-        let near = |way: &str| format!("x{n}{way}a");
-        let mut steps = self.directed("", direction, &rule(&near("t")), &rule(&near("r")), None);
+        // A cable is the host's end of the wire: other faults of this port treat what the host
+        // sends before it, and what the host receives after it.
+        let mut chains = Vec::new();
+        if direction.has_tx() {
+            let rule = packets::handing(self.ip(), hand, &format!("x{n}ta"));
+            chains.push(Chain::new("tx", 10, vec![rule]));
+        }
+        if direction.has_rx() {
+            let rule = packets::handing(self.ip(), hand, &format!("x{n}ra"));
+            chains.push(Chain::new("rx", -10, vec![format!("{} {rule}", packets::fresh())]));
+            chains.push(Chain::new("rx_again", -5, vec![packets::forget_cable()]));
+        }
+        let mut steps = self.table_of("", &chains, None);
         let links = Action::Ip { at: At::Switch, text: lines.concat() };
         let before = std::iter::once(links).chain(helpers.into_iter().map(Action::Help));
         steps.planned.splice(0..0, before.map(|action| Step { at_s: 0.0, action }));

@@ -212,6 +212,7 @@ impl FaultDriver {
             Action::Nft(text) => Tool::Nft.run(&fleet.switch, text),
             Action::Tc { at, text } => fleet.at(*at)?.into_iter().try_for_each(|ns| Tool::Tc.run(ns, text)),
             Action::Ip { at, text } => fleet.at(*at)?.into_iter().try_for_each(|ns| Tool::Ip.run(ns, text)),
+            Action::Announce { host } => fleet.announce(*host),
             Action::Offloads { host, on } => fleet.offloads(*host, *on),
             Action::Stop { host } => workers.signal(*host, Signal::STOP),
             Action::Continue { host } => workers.signal(*host, Signal::CONT),

@@ -18,7 +18,7 @@ use super::workers::Workers;
 use crate::{
     lab::{
         LabError,
-        cable::{Cable, Treatment},
+        cable::Cable,
         fault::steps::{Helper, packets::CABLE_MARK},
         fleet::{Fleet, inside},
         tool::timespec,
@@ -78,11 +78,11 @@ impl Helpers {
         workers: &Workers,
     ) -> Result<(), LabError> {
         match helper {
-            Helper::Cable { takes, sends, treatment } => {
+            Helper::Cable { takes, sends, marks, treatment } => {
                 let doing = || LabError::io(format!("opening a cable from {takes} to {sends}"));
                 let from = PacketSocket::taking(takes).map_err(doing())?;
-                let to = PacketSocket::sending(sends, CABLE_MARK).map_err(doing())?;
-                let cable = Cable::new(Treatment::clone(treatment), u64::from(number));
+                let to = PacketSocket::sending(sends, marks.then_some(CABLE_MARK)).map_err(doing())?;
+                let cable = Cable::new(*treatment, u64::from(number));
                 self.spawn(number, move |over| carry(cable, &from, &to, &over))
             }
             Helper::Starve { host, share } => {

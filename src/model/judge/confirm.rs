@@ -53,7 +53,9 @@ const SLOW_AGAIN: f64 = 0.07;
 pub const fn needs_second_look(kind: FindingKind) -> bool {
     matches!(
         kind,
-        FindingKind::PacketLoss
+        // What was compared is its own proof; what a checksum caught shows as loss.
+        FindingKind::Corruption
+            | FindingKind::PacketLoss
             | FindingKind::LossAboveRate
             | FindingKind::MtuBlackHole
             | FindingKind::Duplication
@@ -141,7 +143,9 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
             vec![wish(dose(Rate::PpsShare(LADDER_TOP), frames(small)), 1000, Tries::Both)]
         }
         FindingKind::LossAboveRate => vec![wish(dose(Rate::Unpaced, bulk), 1500, Tries::Both)],
-        FindingKind::PacketLoss => vec![wish(dose(Rate::Share(0.5), bulk), 2500, Tries::Both)],
+        FindingKind::PacketLoss | FindingKind::Corruption => {
+            vec![wish(dose(Rate::Share(0.5), bulk), 2500, Tries::Both)]
+        }
         FindingKind::MtuBlackHole => {
             let lost = finding.numbers.get("frame_lost_bytes").copied().flatten().unwrap_or(1514.0) as u16;
             vec![wish(dose(Rate::Pps(200), frames(lost)), 600, Tries::Both)]
@@ -258,7 +262,7 @@ fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> 
     let any = |of: &dyn Fn(Way) -> Option<bool>| ways.iter().filter_map(|way| of(*way)).reduce(|a, b| a || b);
     match finding.kind {
         FindingKind::FailSlow | FindingKind::Degrading => any(&|way| slow_again(seen, host, way, partner)),
-        FindingKind::PacketLoss | FindingKind::LossAboveRate => {
+        FindingKind::Corruption | FindingKind::PacketLoss | FindingKind::LossAboveRate => {
             any(&|way| lost_again(seen, finding, host, way, partner))
         }
         FindingKind::MtuBlackHole => any(&|way| frames::reproduced(seen, host, way, partner)),

@@ -8,26 +8,17 @@ use super::{
     cause::{self, link, process},
     files, measured,
     seen::{Seen, WAYS},
+    starved,
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    record::line::{ContactState, HostSeen},
+    record::line::ContactState,
 };
-
-/// Share of the time in which a carrying thread was runnable but did not run, from which on
-/// the host and not its card is the limit.
-const STARVED_SHARE: f32 = 0.2;
-
-/// Share of a core from which on a carrying thread is the limit itself.
-const CPU_BOUND_SHARE: f32 = 0.97;
 
 /// Share of what its CPU carries over loopback from which on a host was near its own limit:
 /// to a card it sends and receives at once, where loopback copies twice.
 const AT_CEILING_SHARE: f64 = 0.8;
-
-/// Seconds of starvation that make a finding: a single one is any cron job's.
-const STARVED_S_MIN: usize = 3;
 
 /// Kinds that concern the host or its process and not its card: `inconclusive`.
 pub const fn not_the_card(kind: FindingKind) -> bool {
@@ -38,6 +29,7 @@ pub const fn not_the_card(kind: FindingKind) -> bool {
             | FindingKind::HostRebooted
             | FindingKind::HostLimited
             | FindingKind::ControlLost
+            | FindingKind::ClockJump
             | FindingKind::Withdrawn
             | FindingKind::TransferFailed
     )
@@ -68,7 +60,7 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     if has.is_empty() {
         found.extend(silent_control(seen, host));
     }
-    found.extend(host_limited(seen, host).or_else(|| at_ceiling(seen, host)));
+    found.extend(starved::finding(seen, host).or_else(|| at_ceiling(seen, host)));
     found.extend(files::findings(seen, host));
     found
 }
@@ -131,16 +123,6 @@ fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
     })
 }
 
-/// Seconds in which a host's own worker was short of CPU; none where hosts share a kernel, as
-/// in a lab.
-pub fn starved(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
-    let short = |state: &HostSeen| {
-        state.threads.is_some_and(|(used, waited)| waited >= STARVED_SHARE || used >= CPU_BOUND_SHARE)
-    };
-    let states = seen.states.get(&host).filter(|_| !seen.shares_kernel(host));
-    states.into_iter().flatten().filter(|(_, state)| short(state)).collect()
-}
-
 /// A host that carried nearly as much as its CPU carries at all: its card was not the limit.
 fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
     let ceiling = *seen.ceilings.get(&host).filter(|_| !seen.shares_kernel(host))? as f64;
@@ -155,23 +137,6 @@ fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
         let mut finding = cause::bare(FindingKind::HostLimited, Severity::Info, &[], text);
         finding.numbers.insert("ceiling_bps".to_owned(), Some(ceiling));
         finding.numbers.insert("reached_bps".to_owned(), Some(best.round()));
-        finding
-    })
-}
-
-/// A host whose own worker was short of CPU; silent where hosts share a kernel, as in a lab.
-fn host_limited(seen: &Seen, host: HostId) -> Option<Finding> {
-    let starved = starved(seen, host);
-    let (first, _) = starved.first()?;
-    (starved.len() >= STARVED_S_MIN).then(|| {
-        let text = format!(
-            "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
-            seen.name(host),
-            starved.len()
-        );
-        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
-        finding.first_seen_s = Some(first.as_secs_f64());
-        finding.numbers.insert("starved_s".to_owned(), Some(starved.len() as f64));
         finding
     })
 }

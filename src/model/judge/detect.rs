@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    address, cause, contact, corruption, degrading,
+    address, cause, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
     frames, latency, limit, loss, new_flows, outage, precedence,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::model::fleet::host::HostId;
 
-/// Silence between one pair that fails the fleet: less is a lost handshake.
+/// Silence between one pair that fails the fleet: less, once, is a lost handshake.
 const PATH_FAIL_S: f64 = 2.0;
 
 /// What the detectors found.
@@ -51,6 +51,7 @@ pub fn detect(seen: &Seen) -> Detected {
     };
     let corruption = corruption::findings(seen);
     add(corruption.hosts.into_iter().collect());
+    add(clocks::findings(seen));
     add(address::findings(seen));
     add(frames::findings(seen));
     add(loss::findings(seen, &falls, &crossings));
@@ -66,7 +67,7 @@ pub fn detect(seen: &Seen) -> Detected {
         precedence::keep_causes(own);
         own.sort_by_key(|finding| (finding.severity, finding.kind));
     }
-    let mut fleet = fleet_findings(seen, &falls, &explained);
+    let mut fleet = fleet_findings(seen, &falls, &explained, &crossings, &hosts);
     fleet.extend(crossings.findings());
     fleet.extend(limit::finding(seen));
     fleet.extend(corruption.fleet);
@@ -85,12 +86,14 @@ fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<Host
 }
 
 /// Findings on paths and the fleet as a whole.
-fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Finding> {
-    let mut fleet = Vec::new();
-    for ((a, b), indices) in &explained.paths {
-        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
-        fleet.push(path(seen, *a, *b, &own));
-    }
+fn fleet_findings(
+    seen: &Seen,
+    falls: &[Fall],
+    explained: &Explained,
+    crossings: &Crossings,
+    hosts: &BTreeMap<HostId, Vec<Finding>>,
+) -> Vec<Finding> {
+    let mut fleet = paths(seen, falls, explained, crossings, hosts);
     if !explained.shared.is_empty() {
         let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
         let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
@@ -111,11 +114,41 @@ fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Fin
     fleet
 }
 
+/// Findings on pairs of hosts that neither of them explains.
+fn paths(
+    seen: &Seen,
+    falls: &[Fall],
+    explained: &Explained,
+    crossings: &Crossings,
+    hosts: &BTreeMap<HostId, Vec<Finding>>,
+) -> Vec<Finding> {
+    let is_sick = |host: HostId| {
+        hosts.get(&host).is_some_and(|own| own.iter().any(|finding| finding.severity == Severity::Fail))
+    };
+    let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
+    for ((a, b), indices) in &explained.paths {
+        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
+        let again = own.iter().any(|fall| fall.round != own[0].round);
+        // One silence beside a host that is sick anyway is that host's, and one on a crossing
+        // that has no room for everybody is the crossing's.
+        if again || !(is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b)) {
+            found.insert((*a, *b), path(seen, *a, *b, &own));
+        }
+    }
+    for ((a, b), finding) in loss::paths::findings(seen, falls, crossings) {
+        if !(is_sick(a) || is_sick(b)) {
+            // What fell silent loses too.
+            found.entry((a, b)).or_insert(finding);
+        }
+    }
+    found.into_values().collect()
+}
+
 /// The finding on a pair that fell together, and nobody knows which.
 pub fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
     let rounds: BTreeSet<usize> = falls.iter().map(|fall| fall.round).collect();
     let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= PATH_FAIL_S));
-    let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Warn };
+    let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Info };
     let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
     let text = format!(
         "nothing passed between {} and {}, {both} times, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",

@@ -18,10 +18,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    contact,
     explain::Explained,
     falls::Fall,
     seen::Seen,
+    starved,
     summary::{Basis, Corroboration, Finding, FindingKind, Source},
 };
 use crate::model::{
@@ -142,7 +142,7 @@ impl Asked<'_> {
 
     /// Seconds in which the worker's own threads were short of CPU.
     fn starved(&self) -> Option<Item> {
-        let starved = contact::starved(self.seen, self.host);
+        let starved = starved::seconds(self.seen, self.host);
         let at = starved.first().map(|(at, _)| *at)?;
         let worst = starved
             .iter()

@@ -143,7 +143,8 @@ pub fn loaded_rounds(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item 
     })
 }
 
-/// Flows of a kind of stage during which neither end fell off, with their rounds.
+/// Flows of a kind of stage in which both ends took part and neither fell off, with their
+/// rounds.
 pub fn undisturbed<'a>(
     seen: &'a Seen,
     falls: &'a [Fall],
@@ -157,7 +158,9 @@ pub fn undisturbed<'a>(
         })
     };
     let flows = seen.flows.iter().map(|(id, flow)| (*id, flow, &seen.rounds[flow.round]));
-    flows.filter(move |(_, flow, round)| round.kind == kind && !disturbed(flow, round))
+    flows.filter(move |(_, flow, round)| {
+        round.kind == kind && seen.took_part(round, flow, round.start) && !disturbed(flow, round)
+    })
 }
 
 fn opened(seen: &Seen, host: HostId, way: Way, since: u64, offered_bps: Option<f64>) -> Fall {
@@ -180,8 +183,10 @@ fn fill(seen: &Seen, fall: &mut Fall, way: Way) {
         if round.end <= fall.since || round.start >= fall.end() {
             continue;
         }
-        fall.peers.extend(seen.peers(round, fall.host, way));
-        for slot in round.start.max(fall.since)..round.end.min(fall.end()) {
+        let slots = round.start.max(fall.since)..round.end.min(fall.end());
+        // Of whom nothing was measured meanwhile, nothing tells that it was lost.
+        fall.peers.extend(seen.peers(round, fall.host, way, slots.clone()));
+        for slot in slots {
             let Slot { carried_bps: Some(carried), expected_bps: Some(expected), .. } =
                 slot_of(seen, round, fall.host, way, slot)
             else {

@@ -23,7 +23,7 @@ use super::{
     localise::{self, MOST, Trial},
     outage, robust,
     seen::{Seen, Way},
-    summary::{Finding, FindingKind, Severity},
+    summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{fleet::host::HostId, plan::layout::StageKind};
 
@@ -32,6 +32,10 @@ pub const SENT_MIN: u64 = 20;
 
 /// Share of all pairs that may have a hole at a size for it to be a host's.
 const HOLES_MAX: f64 = 0.5;
+
+/// Slots of silence that a black hole lasts at least. Linux sends a lost SYN again after 1 s
+/// (RFC 6298), and after 2 s more.
+const STUCK_SLOTS_MIN: u64 = 25;
 
 /// The largest size that passed, and the smallest that never did.
 type Bracket = (u16, u16);
@@ -174,10 +178,26 @@ fn mismatch(seen: &Seen, host: HostId, own: u32, usual: u32, sides: &[(Way, Brac
 }
 
 /// Whether a host's silence is one of large frames alone: echoes and handshakes passed
-/// meanwhile, in numbers that are no chance.
+/// meanwhile, in numbers that are no chance, and for longer than a connection takes that lost
+/// its first packet.
 pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
-    let alive = outage::alive_during(seen, fall)?;
-    (alive.echoes && alive.handshakes).then_some(FindingKind::MtuBlackHole)
+    let stuck = fall.until.is_none_or(|until| until - fall.since >= STUCK_SLOTS_MIN);
+    (stuck && small_packets_pass(seen, fall)).then_some(FindingKind::MtuBlackHole)
+}
+
+/// Whether echoes and handshakes passed all along between a host and those that it lost.
+pub fn small_packets_pass(seen: &Seen, fall: &Fall) -> bool {
+    outage::alive_during(seen, fall).is_some_and(|alive| alive.echoes && alive.handshakes)
+}
+
+/// What to say of a host one of whose directions never carried bulk data, while its echoes were
+/// answered.
+pub fn never_passed(seen: &Seen, host: HostId, direction: Direction) -> String {
+    format!(
+        "nothing of the bulk data that {} {} ever passes, while its echoes of at most 42 bytes are answered: large frames do not pass; compare MTUs and offloads with a peer's, and run the scenario accept, which finds from which size on",
+        seen.name(host),
+        direction.verb(),
+    )
 }
 
 /// The finding on a host whose bulk data was stuck while small packets passed.

@@ -16,7 +16,7 @@
 //!
 //! # What does not belong here
 //!
-//! Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
+//! Losses of single pairs: `paths`. Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +38,8 @@ use crate::model::{
         layout::{FlowId, StageKind},
     },
 };
+
+pub(super) mod paths;
 
 /// Loss from which on a host fails (the contract's figure).
 pub const FAIL: f64 = 1e-3;

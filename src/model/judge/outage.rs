@@ -84,6 +84,25 @@ pub fn all(seen: &Seen) -> Vec<Outage> {
     observers(seen).into_iter().flat_map(|(host, observers)| of_host(seen, host, &observers, ticks)).collect()
 }
 
+/// Every outage of one host.
+pub fn all_of(seen: &Seen, host: HostId) -> Vec<Outage> {
+    let own = seen.probes.pairs(Asked::Echo).filter(|(_, target)| *target == host);
+    of_host(seen, host, &own.map(|(observer, _)| observer).collect(), seen.probes.ticks())
+}
+
+impl Outage {
+    /// Its first slot.
+    pub const fn since_slot(&self) -> u64 {
+        self.since * SLOTS
+    }
+
+    /// Whether it lasted while a fall did.
+    pub fn overlaps(&self, fall: &Fall) -> bool {
+        let end = self.until.map_or(u64::MAX, |until| until * SLOTS);
+        self.since_slot() < fall.end() && fall.since < end
+    }
+}
+
 fn of_host(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, ticks: u64) -> Vec<Outage> {
     let mut outages: Vec<Outage> = Vec::new();
     let (mut missed_since, mut missed, mut back_since, mut back) = (0, 0, 0, 0);
@@ -171,18 +190,31 @@ pub struct Alive {
     pub handshakes: bool,
 }
 
-/// Whether a host's echoes and handshakes passed during a fall; `None` where too few were
-/// sent to say.
+/// Whether echoes and handshakes passed between a host and those that it lost in a fall;
+/// `None` where too few were sent to say. Of others that are as well as ever nothing follows:
+/// what it lost may be a peer.
 pub fn alive_during(seen: &Seen, fall: &Fall) -> Option<Alive> {
     let (from, to) = ticks_within(seen, fall);
+    let lost = |(a, b): &(HostId, HostId)| fall.peers.contains(a) || fall.peers.contains(b);
     let answered = |asked: Asked| {
         let outcomes: Vec<Outcome> = partners(seen, fall.host, asked)
+            .filter(lost)
             .flat_map(|(a, b)| (from..to).filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
             .collect();
         let alive = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
         (outcomes.len() >= PROBES_MIN).then_some(alive as f64 >= ALIVE_SHARE * outcomes.len() as f64)
     };
     Some(Alive { echoes: answered(Asked::Echo)?, handshakes: answered(Asked::Handshake)? })
+}
+
+/// Whether a host's echoes were answered, of the whole run's most.
+pub fn answers(seen: &Seen, host: HostId) -> bool {
+    let ticks = 0..seen.probes.ticks();
+    let all: Vec<Outcome> = partners(seen, host, Asked::Echo)
+        .flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, Asked::Echo, tick)))
+        .collect();
+    let answered = all.iter().filter(|outcome| **outcome != Outcome::Lost).count();
+    all.len() >= PROBES_MIN && answered as f64 >= ALIVE_SHARE * all.len() as f64
 }
 
 /// Ordered pairs of probes in which a host is one end.

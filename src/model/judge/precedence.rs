@@ -6,10 +6,10 @@
 use super::summary::{Finding, FindingKind, Severity};
 
 use FindingKind::{
-    AddressLost, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, Duplication, FailSlow,
-    HostLimited, HostRebooted, Latency, LatencyUnderLoad, LinkDown, LinkFlap, LossAboveRate, MtuBlackHole,
-    MtuMismatch, NeighbourFailure, NewFlowsRefused, OneWayDead, Outage, PacketLoss, Reordering, Stalls,
-    TransferFailed, Withdrawn, WorkerFrozen, WorkerLost, WrongInterface,
+    AddressLost, ClockJump, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, Duplication,
+    FailSlow, HostLimited, HostRebooted, Latency, LatencyUnderLoad, LinkDown, LinkFlap, LossAboveRate,
+    MtuBlackHole, MtuMismatch, NeighbourFailure, NewFlowsRefused, OneWayDead, Outage, PacketLoss, Reordering,
+    Stalls, TransferFailed, Withdrawn, WorkerFrozen, WorkerLost, WrongInterface,
 };
 
 /// What a kernel's own tables say.
@@ -31,8 +31,16 @@ const HARD: &[FindingKind] = &[
 ];
 
 /// The host or its process, and not its card: what it does to bytes says nothing of the card.
-const OWN: &[FindingKind] =
-    &[WorkerLost, WorkerFrozen, HostRebooted, HostLimited, Withdrawn, TransferFailed, WrongInterface];
+const OWN: &[FindingKind] = &[
+    WorkerLost,
+    WorkerFrozen,
+    HostRebooted,
+    HostLimited,
+    ClockJump,
+    Withdrawn,
+    TransferFailed,
+    WrongInterface,
+];
 
 /// Soft symptoms, each the consequence of those before it.
 const SOFT: [FindingKind; 11] = [

@@ -7,7 +7,7 @@
 //! hosts that are sick within their own rack are left out. Such crossings are told as the
 //! fleet's, and left out when hosts are looked at. An uplink that loses packets at
 //! half load, or that carries less one way than the other, is a fault; one that carries less
-//! both ways alike, without loss, is congested: it may have been built so.
+//! both ways alike, without loss, is congested: it may have been built so (`narrow`).
 //!
 //! With fewer than [`HOSTS_MIN`] hosts in a rack an uplink cannot be told from a host.
 //!
@@ -21,17 +21,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     cause::{self, rate_text},
-    falls::{self, Fall},
+    falls::Fall,
     localise::{self, MOST, Trial},
-    loss, robust,
+    loss,
     seen::Seen,
-    slow,
     summary::{Finding, FindingKind, Severity},
 };
-use crate::model::{
-    fleet::host::HostId,
-    plan::{dose::Pattern, layout::StageKind},
-};
+use crate::model::fleet::host::HostId;
+use narrow::Carried;
+
+mod narrow;
 
 /// Hosts of a rack below which its uplink cannot be told from a host.
 const HOSTS_MIN: usize = 3;
@@ -41,9 +40,6 @@ const CROSSING_MIN: f64 = 0.6;
 
 /// Share of the trials within the racks that may be bad.
 const WITHIN_MAX: f64 = 0.2;
-
-/// What a crossing must carry of what hosts carry within a rack.
-const CARRIES_MIN: f64 = 0.9;
 
 /// How much two directions may differ for an uplink to be merely congested.
 const ALIKE: f64 = 0.15;
@@ -56,7 +52,9 @@ type Crossing = (String, String);
 pub struct Crossings {
     racks: BTreeMap<HostId, String>,
     lossy: BTreeMap<Crossing, f64>,
-    slow: BTreeMap<Crossing, (f64, f64)>,
+    narrow: BTreeMap<Crossing, Carried>,
+    /// The most that each carried at once, bits per second.
+    most_bps: BTreeMap<Crossing, f64>,
 }
 
 impl Crossings {
@@ -73,7 +71,7 @@ impl Crossings {
         }
         let mut crossings = Self { racks, ..Self::default() };
         crossings.lossy = crossings.bad(&loss::trials(seen, falls));
-        crossings.slow = crossings.slow_ones(seen, falls);
+        (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
         crossings
     }
 
@@ -85,6 +83,14 @@ impl Crossings {
     /// Whether what was measured between two hosts is the doing of a lossy crossing.
     pub fn loses(&self, from: HostId, to: HostId) -> bool {
         self.of_pair(from, to).is_some_and(|crossing| self.lossy.contains_key(&crossing))
+    }
+
+    /// Whether what passes between two hosts crosses what loses or carries too little.
+    pub fn troubles(&self, a: HostId, b: HostId) -> bool {
+        [self.of_pair(a, b), self.of_pair(b, a)]
+            .iter()
+            .flatten()
+            .any(|crossing| self.lossy.contains_key(crossing) || self.narrow.contains_key(crossing))
     }
 
     /// The crossings whose trials are bad as a whole, with the share that was.
@@ -120,31 +126,6 @@ impl Crossings {
             .collect()
     }
 
-    /// Crossings that carry less than hosts do within racks: what they carry, and what hosts do.
-    fn slow_ones(&self, seen: &Seen, falls: &[Fall]) -> BTreeMap<Crossing, (f64, f64)> {
-        let mut across: BTreeMap<Crossing, Vec<f64>> = BTreeMap::new();
-        let mut within: Vec<f64> = Vec::new();
-        for (_, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
-            if round.dose.pattern != Pattern::Pairs || !round.saturates() {
-                continue;
-            }
-            let Some(bps) = slow::steady_bps(&flow.slots) else { continue };
-            match self.of_pair(flow.from, flow.to) {
-                Some(crossing) => across.entry(crossing).or_default().push(bps),
-                None => within.push(bps),
-            }
-        }
-        let Some(usual) = robust::median(&within) else { return BTreeMap::new() };
-        across
-            .into_iter()
-            .filter_map(|(crossing, rates)| {
-                let low = rates.iter().filter(|bps| **bps < CARRIES_MIN * usual).count() as f64;
-                let median = robust::median(&rates)?;
-                (low >= CROSSING_MIN * rates.len() as f64).then_some((crossing, (median, usual)))
-            })
-            .collect()
-    }
-
     /// Findings on crossings.
     pub fn findings(&self) -> Vec<Finding> {
         let lossy = self.lossy.iter().map(|((from, to), share)| {
@@ -154,26 +135,33 @@ impl Crossings {
             );
             crossing(FindingKind::RackUplink, Severity::Fail, text, ("lossy_pairs_share", *share))
         });
-        let slow = self.slow.iter().filter(|(crossing, _)| !self.lossy.contains_key(*crossing)).map(
-            |((from, to), (bps, usual))| {
-                let back = self.slow.get(&(to.clone(), from.clone()));
-                let alike = back.is_some_and(|(back, _)| (back / bps).ln().abs() <= ALIKE);
-                let what = format!(
-                    "from rack {from} to rack {to} pairs carry {} where hosts carry {} within a rack",
-                    rate_text(Some(*bps)),
-                    rate_text(Some(*usual)),
-                );
-                let number = ("crossing_bps", bps.round());
-                if alike {
-                    let text = format!("{what}, and as much the other way: the uplink is shared by more than it carries; no host is accused of it");
-                    crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
-                } else {
-                    let text = format!("{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides");
-                    crossing(FindingKind::RackUplink, Severity::Fail, text, number)
-                }
-            },
+        let narrow = self.narrow.iter().filter(|(crossing, _)| !self.lossy.contains_key(*crossing));
+        lossy.chain(narrow.map(|((from, to), carried)| self.narrow_finding(from, to, *carried))).collect()
+    }
+
+    fn narrow_finding(&self, from: &str, to: &str, carried: Carried) -> Finding {
+        let Carried { bps, usual_bps } = carried;
+        let back = (to.to_owned(), from.to_owned());
+        let back_bps = match self.narrow.get(&back) {
+            Some(back) => Some(back.bps),
+            None => self.most_bps.get(&back).copied(),
+        };
+        let what = format!(
+            "from rack {from} to rack {to} all pairs together carry {} where each carries {} within a rack",
+            rate_text(Some(bps)),
+            rate_text(Some(usual_bps)),
         );
-        lossy.chain(slow).collect()
+        let number = ("crossing_bps", bps.round());
+        if back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
+            let text = format!(
+                "{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides"
+            );
+            return crossing(FindingKind::RackUplink, Severity::Fail, text, number);
+        }
+        let text = format!(
+            "{what}, and no more the other way: the uplink is shared by more than it carries; no host is accused of it"
+        );
+        crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::files::Files;
+use super::{clocks::Off, files::Files};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -98,6 +98,8 @@ pub struct Seen {
     pub last_wrote: BTreeMap<HostId, RunTime>,
     /// What flows that move files told of themselves.
     pub files: Files,
+    /// Lines of each host's workers that were left out, for their clock jumped.
+    pub off: BTreeMap<HostId, u64>,
     host_of_instance: BTreeMap<u16, HostId>,
 }
 
@@ -122,6 +124,9 @@ fn sum<T: Default>(
         add(into.entry(*flow).or_default(), part);
     }
 }
+
+/// How long a coordinator may wait for anything after its last stage.
+const WAITED_MAX_US: u64 = 3_600_000_000;
 
 /// Where kernels count packets whose checksum was wrong.
 const CHECKSUM_ERRORS: [&str; 3] =
@@ -159,10 +164,20 @@ impl Seen {
         for line in record.lines.iter().filter(|line| line.i == 0) {
             seen.take(line);
         }
-        for line in record.lines.iter().filter(|line| line.i != 0) {
+        let off = Off::of(&record.lines);
+        for line in record.lines.iter().filter(|line| line.i != 0 && !off.has(line)) {
             seen.take(line);
         }
+        for (instance, lines) in off.by_instance() {
+            if let Some(host) = seen.host_of_instance.get(&instance) {
+                *seen.off.entry(*host).or_default() += lines;
+            }
+        }
         seen.settle();
+        // What happens is looked at slot by slot: a time that cannot be must not make it endless.
+        let planned = seen.rounds.last().map(|round| RunTime::of_slot(round.end));
+        let known = planned.max(seen.last_wrote.values().max().copied()).unwrap_or_default();
+        seen.latest = seen.latest.min(RunTime(known.0.saturating_add(WAITED_MAX_US)));
         seen
     }
 
@@ -363,16 +378,20 @@ impl Seen {
         way: Way,
         slot: u64,
     ) -> impl Iterator<Item = (FlowId, &'a FlowSeen)> + 'a {
-        let absent = self.not_ready.get(&round.stage);
-        let took_part = move |host: HostId| {
-            let since = absent.and_then(|absent| absent.get(&host));
-            since.is_none_or(|since| since.is_some_and(|since| since <= slot))
-        };
         let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
         flows
             .iter()
             .filter_map(|id| Some((*id, self.flows.get(id)?)))
-            .filter(move |(_, flow)| took_part(flow.from) && took_part(flow.to))
+            .filter(move |(_, flow)| self.took_part(round, flow, slot))
+    }
+
+    /// Whether both ends of a flow took part in its stage by a slot.
+    pub fn took_part(&self, round: &RoundSeen, flow: &FlowSeen, slot: u64) -> bool {
+        let absent = self.not_ready.get(&round.stage);
+        [flow.from, flow.to].iter().all(|host| {
+            let since = absent.and_then(|absent| absent.get(host));
+            since.is_none_or(|since| since.is_some_and(|since| since <= slot))
+        })
     }
 
     /// Whether every flow of that way has its count for a slot.
@@ -412,10 +431,25 @@ impl Seen {
         }
     }
 
-    /// The hosts that `host` exchanged data with, one way, in a round.
-    pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way) -> BTreeSet<HostId> {
+    /// The hosts that `host` exchanged data with, one way, in slots of a round, as far as any of
+    /// these was measured.
+    pub fn peers(
+        &self,
+        round: &RoundSeen,
+        host: HostId,
+        way: Way,
+        slots: std::ops::Range<u64>,
+    ) -> BTreeSet<HostId> {
         let last = round.end.saturating_sub(1);
-        self.taking_part(round, host, way, last).map(|(_, flow)| flow.peer_of(host)).collect()
+        let places =
+            slots.start.saturating_sub(round.start) as usize..slots.end.saturating_sub(round.start) as usize;
+        let is_known = |flow: &FlowSeen| {
+            flow.slots.get(places.clone()).is_some_and(|own| own.iter().any(Option::is_some))
+        };
+        self.taking_part(round, host, way, last)
+            .filter(|(_, flow)| is_known(flow))
+            .map(|(_, flow)| flow.peer_of(host))
+            .collect()
     }
 
     /// The instance of a host that ran at `at`, and its boot id.

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     cause,
     falls::{self, Fall},
-    loss, robust,
+    frames, loss, outage, robust,
     seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
 };
@@ -58,6 +58,9 @@ const MEDIAN_ERROR: f64 = 1.253;
 /// Slots at a round's start that are slow start and not the card's rate.
 const WARM_UP_SLOTS: usize = 2;
 
+/// Who carries so little of its class is not slow: nothing of its data passes.
+const STUCK: f64 = 0.97;
+
 /// Fleets this small hold so many flows that touch the slow host that their median is slow
 /// too; the upper quantile below is then taken for the class.
 const SMALL_FLEET: usize = 4;
@@ -65,8 +68,8 @@ const SMALL_FLEET: usize = 4;
 /// What a small fleet's class carries: of three hosts, one sick, a third of flows is healthy.
 const SMALL_FLEET_QUANTILE: f64 = 0.8;
 
-/// Flows that should carry the same: of one stage, and within racks or across.
-type Class = (u16, bool);
+/// Flows that should carry the same: of one stage, and within racks or from one to another.
+type Class<'a> = (u16, Option<(&'a str, &'a str)>);
 
 /// One pair flow.
 #[derive(Clone, Copy, Debug)]
@@ -126,7 +129,7 @@ fn sides(samples: Vec<Sample>, seen: &Seen) -> BTreeMap<HostId, Vec<Slow>> {
 
 /// Every measured pair flow against its class.
 fn samples(seen: &Seen, falls: &[Fall], one_way: Option<bool>) -> Vec<Sample> {
-    let mut by_class: BTreeMap<Class, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
+    let mut by_class: BTreeMap<Class<'_>, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
     for (id, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
         let is_one_way = round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty());
         let fits = round.dose.pattern == Pattern::Pairs
@@ -136,12 +139,10 @@ fn samples(seen: &Seen, falls: &[Fall], one_way: Option<bool>) -> Vec<Sample> {
         if !fits || seen.files.is_limited(id) {
             continue;
         }
-        let crosses = match (seen.hosts.get(flow.from.index()), seen.hosts.get(flow.to.index())) {
-            (Some(from), Some(to)) => from.rack != to.rack,
-            _ => false,
-        };
+        let rack = |host: HostId| seen.hosts.get(host.index()).and_then(|host| host.rack.as_deref());
+        let crossing = rack(flow.from).zip(rack(flow.to)).filter(|(from, to)| from != to);
         if let Some(bps) = steady_bps(&flow.slots) {
-            by_class.entry((round.stage, crosses)).or_default().push((flow.from, flow.to, bps));
+            by_class.entry((round.stage, crossing)).or_default().push((flow.from, flow.to, bps));
         }
     }
     by_class
@@ -260,20 +261,23 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
         cause::rate_text(Some(bps)),
         cause::rate_text(Some(class_bps)),
     );
-    let (kind, text) = lost.map_or_else(
-        || {
-            let text =
-                format!("{what}; compare its negotiated speed, its slot and its settings with a peer's");
-            (FindingKind::FailSlow, text)
-        },
-        |lost| {
+    let (kind, text) = match lost {
+        _ if deficit >= STUCK && outage::answers(seen, host) => {
+            (FindingKind::MtuBlackHole, frames::never_passed(seen, host, direction))
+        }
+        Some(lost) => {
             let text = format!(
                 "{what}; {:.1} % of its segments had to be sent again there: what is above some rate is dropped, not queued; look at what polices it, at its rings and its flow control (ethtool -g, -a)",
                 lost.rate() * 100.0
             );
             (FindingKind::LossAboveRate, text)
-        },
-    );
+        }
+        None => {
+            let text =
+                format!("{what}; compare its negotiated speed, its slot and its settings with a peer's");
+            (FindingKind::FailSlow, text)
+        }
+    };
     let mut numbers = vec![
         ("deficit_share", deficit),
         ("goodput_bps", bps.round()),

@@ -1,5 +1,6 @@
 //! Whole records, told as small stories, and the verdicts they must give.
 
+mod bad;
 pub(super) mod field;
 mod files;
 pub(super) mod story;

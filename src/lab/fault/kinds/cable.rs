@@ -215,7 +215,7 @@ impl Group for CableFault {
                 treatment.stall_us = micros(*for_s);
             }
         }
-        site.cables(self.direction, hand, &treatment)
+        site.cables(self.direction, hand, treatment)
     }
 }
 

@@ -135,6 +135,18 @@ fn directed(
     rest(values, direction)
 }
 
+/// More than a limit, over a bucket as small as policers have: nft keeps one of a whole second
+/// for bytes, so full frames are counted instead.
+fn policing(limit: Limit) -> String {
+    match limit {
+        Limit::Pps(_) => limit.over(0),
+        Limit::Rate(rate) => {
+            let frames = (rate.bps() / 8 / packets::FULL_FRAME_BYTES).max(1) as u32;
+            format!("meta length > 1000 {}", Limit::Pps(frames).over(0))
+        }
+    }
+}
+
 impl Group for Drops {
     fn name(&self) -> &'static str {
         match self {
@@ -253,7 +265,7 @@ impl Group for Drops {
                 site.directed(sets, *direction, &rules, &rules, None)
             }
             Self::Above { direction, limit } => {
-                site.rules(*direction, &[format!("{} drop", limit.over(0))], None)
+                site.rules(*direction, &[format!("{} drop", policing(*limit))], None)
             }
             Self::Large { direction, over_bytes } => {
                 let rule = |header: u32| vec![format!("meta length > {} drop", over_bytes + header)];

@@ -135,8 +135,8 @@ impl Group for Tables {
             }
             (_, Place::Path(_, other)) => {
                 let mut steps = Steps::lasting(address("add", other), None, address("del", other));
-                steps.planned.push(Step { at_s: 0.0, action: forget() });
-                steps.undo.push(forget());
+                steps.planned.push(Step { at_s: 0.0, action: Action::Announce { host: other } });
+                steps.undo.push(Action::Announce { host });
                 steps
             }
             // Refused when it was read.

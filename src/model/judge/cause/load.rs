@@ -2,29 +2,31 @@
 //!
 //! # The tie to load
 //!
-//! A card *dies under load* when its falls begin within [`REACHED_WITHIN_S`] of reaching a
-//! dose, under at least half of its capacity, and that happened twice, or lasts to the end.
-//! One fall that ends by itself, after which the same load is carried, is an outage.
+//! A card *dies under load* when most of its falls begin soon after reaching a dose
+//! ([`dose`](super::dose)), and that happened twice, or lasts to the end. One fall that ends by
+//! itself, after which the same load is carried, is an outage.
 
 use std::collections::BTreeSet;
 
 use super::super::{
     falls::Fall,
-    seen::{Seen, WAYS},
+    seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
 };
-use super::way;
+use super::{
+    dose::{AXES, Axis, Levels},
+    way,
+};
 use crate::model::fleet::host::HostId;
 
-/// Falls this soon after the load rose are tied to it. DESIGN says 2 s; a limiter that
-/// integrates over a second, as thermal and credit limits do, trips up to a second later.
-const REACHED_WITHIN_S: f64 = 3.0;
+/// A single fall this soon after the load rose is tied to it, seconds. DESIGN says 2 s; a
+/// limiter that integrates over a second, as thermal and credit limits do, trips up to a
+/// second later, and of pair rounds that run one way each direction has only every other.
+const ONCE_WITHIN_S: f64 = 4.0;
 
-/// Share of its capacity that counts as load.
-const UNDER_LOAD: f64 = 0.5;
-
-/// Below this share of the offered load, the load had not been reached yet.
-const RISEN: f64 = 0.6;
+/// The same for falls that come again: just above its limit a card holds out for longer, and
+/// that each of several falls comes so soon after the load came back is no chance.
+const AGAIN_WITHIN_S: f64 = 6.0;
 
 /// Silence that is an outage; less is worth a warning (the contract's figure).
 const OUTAGE_MIN_S: f64 = 1.0;
@@ -38,6 +40,8 @@ const SURVIVED_AFTER_SLOTS: u64 = 20;
 /// How the falls of a host are tied to load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tie {
+    /// To which kind of load.
+    pub axis: Axis,
     /// Times that the killing dose was reached.
     pub tries: usize,
     /// Times that the card died of it.
@@ -50,64 +54,32 @@ pub struct Tie {
 
 /// The tie of these falls to load, where there is one.
 pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie> {
-    let failures = falls.iter().filter(|fall| reached(seen, fall)).count();
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
-    let tied = failures * 2 > falls.len() && (failures >= 2 || to_the_end);
-    tied.then(|| {
-        let killed_bps = falls.iter().filter_map(|fall| fall.offered_bps).reduce(f64::max);
-        Tie {
-            tries: tries(seen, host, falls, killed_bps),
-            failures: falls.len(),
-            killed_bps,
-            survived_bps: survived(seen, host, falls),
-        }
-    })
-}
-
-/// Whether a fall began soon after its host had reached a load.
-fn reached(seen: &Seen, fall: &Fall) -> bool {
-    let Some(capacity) = capacity(seen, fall.host) else { return false };
-    let Some(offered) = fall.offered_bps.filter(|bps| *bps >= UNDER_LOAD * capacity) else {
-        // Died before a first second of load was seen: dead on arrival of the load.
-        return fall.offered_bps.is_none();
+    let within_s = if falls.len() > 1 { AGAIN_WITHIN_S } else { ONCE_WITHIN_S };
+    let tied = |axis: Axis| {
+        let levels = Levels::of(seen, host, axis, falls);
+        let failures = falls.iter().filter(|fall| levels.brought(seen, fall, within_s)).count();
+        (failures, levels)
     };
-    let since_rise = (0..fall.since)
-        .rev()
-        .take_while(|slot| load(seen, fall.host, *slot).is_some_and(|bps| bps >= RISEN * offered))
-        .count();
-    since_rise as f64 / 10.0 <= REACHED_WITHIN_S
-}
-
-/// The larger capacity of the two directions.
-fn capacity(seen: &Seen, host: HostId) -> Option<f64> {
-    WAYS.into_iter().filter_map(|way| seen.capacity(host, way)).reduce(f64::max)
+    // Of equals the first that had not been held before, else the first.
+    let rank = |(failures, levels): &(usize, Levels)| (*failures, !levels.were_held(falls));
+    let all = AXES.map(|axis| (axis, tied(axis)));
+    let (axis, (failures, levels)) =
+        all.into_iter().reduce(|best, other| if rank(&other.1) > rank(&best.1) { other } else { best })?;
+    let is_tied = failures * 2 > falls.len() && (failures >= 2 || to_the_end);
+    is_tied.then(|| Tie {
+        axis,
+        tries: levels.tries(falls),
+        failures: falls.len(),
+        killed_bps: falls.iter().filter_map(|fall| fall.offered_bps).reduce(f64::max),
+        survived_bps: survived(seen, host, falls),
+    })
 }
 
 /// What a host carried in a slot, the larger direction; `None` where nothing was planned or measured.
 fn load(seen: &Seen, host: HostId, slot: u64) -> Option<f64> {
     let round = seen.rounds.iter().rev().find(|round| (round.start..round.end).contains(&slot))?;
     WAYS.into_iter().filter_map(|way| Some(seen.carried(round, host, way, slot)?.0)).reduce(f64::max)
-}
-
-/// How often the load rose to the killing dose, falls included.
-fn tries(seen: &Seen, host: HostId, falls: &[&Fall], killed_bps: Option<f64>) -> usize {
-    let Some(dose) = killed_bps.map(|bps| bps * 0.9) else { return falls.len() };
-    let (mut tries, mut above, mut since_low) = (0, false, 0u32);
-    for slot in 0..seen.latest.slot() {
-        match load(seen, host, slot) {
-            Some(bps) if bps >= dose => {
-                tries += usize::from(!above);
-                (above, since_low) = (true, 0);
-            }
-            Some(bps) if bps < dose * RISEN => {
-                since_low += 1;
-                // Half a second below the dose ends a try; a single lost window does not.
-                above &= since_low < 5;
-            }
-            _ => {}
-        }
-    }
-    tries.max(falls.len())
 }
 
 /// The highest goodput held for 8 s without a fall in these and the 2 s after.
@@ -141,26 +113,66 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
     let dead: Vec<Direction> = falls.iter().filter_map(|fall| way::dead_direction(seen, fall)).collect();
     // TCP falls both ways when one is dead: where probes tell the ways apart, they are right.
     finding.direction = Some(dead.first().copied().unwrap_or_else(|| super::direction(falls)));
+    if let Some(unknown) = unmeasured(seen, falls) {
+        let rest = format!("; what it {} meanwhile is not known", unknown.verb());
+        finding.text.push_str(&rest);
+    }
     finding.numbers.insert("observers".to_owned(), Some(observers as f64));
     finding
 }
 
 fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) -> Finding {
+    let mut finding = super::bare(FindingKind::DiesUnderLoad, Severity::Fail, falls, String::new());
+    let mut number = |name: &str, value: Option<f64>| finding.numbers.insert(name.to_owned(), value);
     let survived = tie.survived_bps.map_or("no load was held for 8 s".to_owned(), |bps| {
         format!("{} was held for 8 s", super::rate_text(Some(bps)))
     });
-    let text = format!(
-        "{} fell silent {} soon after reaching {}; {survived}; {observers} peers saw it. Collect its driver's counters and kernel log before a reboot, then repeat after a change of driver, firmware or card",
+    let what = match tie.axis {
+        Axis::Rate => format!("soon after reaching {}; {survived}", super::rate_text(tie.killed_bps)),
+        Axis::BothWays => {
+            format!(
+                "soon after it sent and received at once, at {}; {survived}",
+                super::rate_text(tie.killed_bps)
+            )
+        }
+        Axis::Packets => {
+            let pps = packets(seen, host, falls);
+            number("dose_killed_pps", pps.map(f64::round));
+            let pps =
+                pps.map_or("a higher packet rate".to_owned(), |pps| format!("{pps:.0} packets a second"));
+            format!("soon after reaching {pps} in small frames; {survived}")
+        }
+        Axis::Streams => {
+            let streams = Levels::streams(seen, falls);
+            number("dose_killed_streams", streams);
+            let streams = streams.map_or("more streams".to_owned(), |count| format!("{count:.0} streams"));
+            format!("soon after {streams} ran at once; {survived}")
+        }
+    };
+    number("dose_killed_bps", tie.killed_bps.map(f64::round));
+    number("dose_survived_bps", tie.survived_bps.map(f64::round));
+    number("tries", Some(tie.tries as f64));
+    number("failures", Some(tie.failures as f64));
+    finding.text = format!(
+        "{} fell silent {} {what}; {observers} peers saw it. Collect its driver's counters and kernel log before a reboot, then repeat after a change of driver, firmware or card",
         seen.name(host),
         super::times(falls),
-        super::rate_text(tie.killed_bps),
     );
-    let mut finding = super::bare(FindingKind::DiesUnderLoad, Severity::Fail, falls, text);
-    finding.numbers.insert("dose_killed_bps".to_owned(), tie.killed_bps.map(f64::round));
-    finding.numbers.insert("dose_survived_bps".to_owned(), tie.survived_bps.map(f64::round));
-    finding.numbers.insert("tries".to_owned(), Some(tie.tries as f64));
-    finding.numbers.insert("failures".to_owned(), Some(tie.failures as f64));
     finding
+}
+
+/// Packets a second that were sent to or by a host in the busiest round in which it fell.
+fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
+    let of_round = |fall: &&Fall| {
+        let round = seen.rounds.get(fall.round)?;
+        let part = round.by_host.get(&host)?;
+        let sent = |way: Way| {
+            let flows = part.of(way).iter().filter_map(|flow| seen.datagrams_sent.get(flow));
+            flows.map(|sent| sent.sent).sum::<u64>()
+        };
+        Some(sent(Way::Tx).max(sent(Way::Rx)) as f64 / round.length_s().max(0.1))
+    };
+    falls.iter().filter_map(of_round).reduce(f64::max).filter(|pps| *pps > 0.0)
 }
 
 fn outage(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Finding {
@@ -183,6 +195,22 @@ fn outage(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Findi
         .numbers
         .insert("longest_s".to_owned(), falls.iter().filter_map(|fall| fall.for_s()).reduce(f64::max));
     finding
+}
+
+/// The direction of which nothing was measured during these falls of the other one.
+fn unmeasured(seen: &Seen, falls: &[&Fall]) -> Option<Direction> {
+    let (other, way) = match super::direction(falls) {
+        Direction::Both => return None,
+        Direction::Tx => (Direction::Rx, Way::Rx),
+        Direction::Rx => (Direction::Tx, Way::Tx),
+    };
+    let known = |fall: &&Fall| {
+        seen.rounds.iter().filter(|round| round.start < fall.end() && fall.since < round.end).any(|round| {
+            let mut slots = round.start.max(fall.since)..round.end.min(fall.end());
+            slots.any(|slot| seen.carried(round, fall.host, way, slot).is_some())
+        })
+    };
+    (!falls.iter().any(known)).then_some(other)
 }
 
 /// The longest of the falls whose end was seen.

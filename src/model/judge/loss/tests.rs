@@ -103,6 +103,25 @@ fn what_the_receivers_own_kernel_dropped_is_not_the_networks_loss() {
     assert_eq!(found(&field), []);
 }
 
+#[test]
+fn what_a_single_pair_loses_is_the_paths_and_told_once() {
+    type Lost = fn(u16, u16) -> f64;
+    let cases: [(Lost, &[(u16, u16)]); 4] = [
+        (|from, to| if (from, to) == (1, 2) { 0.3 } else { 0.0 }, &[(1, 2)]),
+        (|from, to| if [(1, 2), (2, 1)].contains(&(from, to)) { 0.02 } else { 0.0 }, &[(1, 2)]),
+        (|from, _| if from == 1 { 0.02 } else { 0.0 }, &[]),
+        (|_, _| 1e-5, &[]),
+    ];
+    for (lost, want) in cases {
+        let mut field = Field::of(8);
+        ladder(&mut field, |from, to, _| lost(from, to));
+        field.paced(lost);
+        let found = paths::findings(&field.seen, &[], &Crossings::of(&field.seen, &[]));
+        let pairs: Vec<(u16, u16)> = found.iter().map(|((a, b), _)| (a.0, b.0)).collect();
+        assert_eq!(pairs, want);
+    }
+}
+
 proptest! {
     /// For all hosts, sides and losses from 0.2 % on: found on that side of that host alone.
     #[test]

@@ -46,7 +46,7 @@ fn an_outage_without_load_is_a_fall_under_no_load() {
     assert_eq!(super::falls(&field.seen, &falls), [], "what bytes showed is not told twice");
 }
 
-/// A fall of h2 over the whole of the idle time.
+/// A fall of h2 over the whole of the idle time, with all others.
 fn whole(field: &Field) -> Fall {
     let round = field.seen.rounds.last().expect("one");
     Fall {
@@ -55,7 +55,7 @@ fn whole(field: &Field) -> Fall {
         since: round.start,
         until: Some(round.end),
         round: 0,
-        peers: BTreeSet::new(),
+        peers: (0..field.seen.hosts.len() as u16).map(HostId).filter(|host| *host != HostId(1)).collect(),
         offered_bps: None,
         depth: 1.0,
     }
@@ -97,4 +97,8 @@ fn what_still_passed_is_told_of_echoes_and_handshakes_each() {
     let silent = Field::of(5);
     let fall = Fall { since: 30, until: Some(60), ..whole(&field) };
     assert_eq!(alive_during(&silent.seen, &fall), None, "nobody probed");
+    // Of five hosts only h2 and h3 are cut off from each other: that the others pass says nothing.
+    let field = idle(5, |a, b, _| [a, b] != [1, 2] && [a, b] != [2, 1]);
+    let one = Fall { peers: [HostId(2)].into(), ..whole(&field) };
+    assert_eq!(alive_during(&field.seen, &one), Some(Alive { echoes: false, handshakes: false }));
 }

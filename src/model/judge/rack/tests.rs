@@ -44,6 +44,30 @@ fn an_uplink_that_is_narrow_both_ways_is_congested_and_one_way_is_a_fault() {
     assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail)]);
 }
 
+/// What a flow carries where `n` of them share 100 Mb/s.
+fn share(n: usize) -> f64 {
+    (100e6 / n as f64).min(78e6)
+}
+
+#[test]
+fn an_uplink_that_is_wide_enough_for_one_pair_is_seen_by_what_several_carry_together() {
+    let mut field = two_racks();
+    field.matchings(|a, b, crossing| if a < 4 && b >= 4 { share(crossing) } else { 78e6 });
+    assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail)]);
+    let mut field = two_racks();
+    field.matchings(|a, b, crossing| if crosses(a, b) { share(crossing) } else { 78e6 });
+    assert_eq!(kinds(&field), [(FindingKind::SharedCongestion, Severity::Info); 2]);
+}
+
+#[test]
+fn slow_hosts_of_one_rack_make_no_uplink_slow() {
+    for sick in [[1, 1], [1, 2]] {
+        let mut field = two_racks();
+        field.matchings(|a, b, _| if sick.contains(&a) || sick.contains(&b) { 40e6 } else { 78e6 });
+        assert!(kinds(&field).is_empty(), "{sick:?}");
+    }
+}
+
 #[test]
 fn without_racks_or_with_too_small_ones_nothing_is_told() {
     let mut field = Field::of(8);

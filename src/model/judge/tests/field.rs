@@ -154,6 +154,28 @@ impl Field {
         }
     }
 
+    /// Everybody with everybody, all hosts at once, one way and then the other: what each
+    /// carries, where so many flows go from the lower half of the fleet to the upper, or back.
+    pub fn matchings(&mut self, bps: impl Fn(u16, u16, usize) -> f64) {
+        let (n, half) = (self.n, self.n / 2);
+        for turn in 0..n - 1 {
+            // The circle method: the last host stays, the others walk round.
+            let seat = |place: u16| (turn + place) % (n - 1);
+            let mut pairs = vec![(n - 1, seat(0))];
+            pairs.extend((1..half).map(|place| (seat(place), seat(n - 1 - place))));
+            for swap in [false, true] {
+                let pairs: Vec<(u16, u16)> =
+                    pairs.iter().map(|(a, b)| if swap { (*b, *a) } else { (*a, *b) }).collect();
+                let one_way = dose(Pattern::Pairs, Rate::Unpaced, Carriage::tcp(2));
+                let flows = self.round(StageKind::Load, one_way, 1.5, &pairs, None);
+                let like = |a: u16, b: u16| {
+                    pairs.iter().filter(|(c, d)| (*c < half, *d < half) == (a < half, b < half)).count()
+                };
+                self.carried(&flows, |from, to, _| bps(from, to, like(from, to)));
+            }
+        }
+    }
+
     /// Pairs at half load; the share of its segments that each loses.
     pub fn paced(&mut self, lost: impl Fn(u16, u16) -> f64) {
         self.paced_as(StageKind::Load, lost);

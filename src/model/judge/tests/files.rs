@@ -30,12 +30,13 @@ fn told(story: &Story, slot: u64, such: impl Fn(&PlannedFlow) -> bool, seen: &Fi
         }
     }
     let at = RunTime::of_slot(ZERO_SLOT + slot);
-    for (q, flow) in (1_000_000..).zip(flows) {
+    for flow in flows {
         let seen = FileSeen { flow: flow.flow, at, ..seen.clone() };
         // By the source, whose instance is its host's number and one.
         let i = flow.from.0 + 1;
-        record.lines.push(Line { i, e: 1, q, t: at, body: Body::File(Box::new(seen)) });
+        record.lines.push(Line { i, e: 1, q: 0, t: at, body: Body::File(Box::new(seen)) });
     }
+    story::number(&mut record);
     record
 }
 

@@ -275,13 +275,10 @@ impl Story {
             bodies.push((by, RunTime::of_slot(ZERO_SLOT + slot), body.clone()));
         }
         bodies.push((0, RunTime::of_slot(end + 5), Body::Closed { ended: Ended::Complete, why: None }));
-        let mut next: BTreeMap<u16, u64> = BTreeMap::new();
-        let lines = bodies.into_iter().map(|(i, t, body)| {
-            let q = next.entry(i).or_insert(0);
-            *q += 1;
-            Line { i, e: 1, q: *q, t, body }
-        });
-        Record { opened: self.opened(), lines: lines.collect(), losses: vec![] }
+        let lines = bodies.into_iter().map(|(i, t, body)| Line { i, e: 1, q: 0, t, body }).collect();
+        let mut record = Record { opened: self.opened(), lines, losses: vec![] };
+        number(&mut record);
+        record
     }
 
     /// One samples line for each host and slot.
@@ -352,6 +349,17 @@ impl Story {
             simulated_links: true,
             policy: None,
         }
+    }
+}
+
+/// Numbers the lines of each instance: whoever writes, writes in the order of time.
+pub fn number(record: &mut Record) {
+    record.lines.sort_by_key(|line| (line.i, line.t));
+    let mut next: BTreeMap<u16, u64> = BTreeMap::new();
+    for line in &mut record.lines {
+        let q = next.entry(line.i).or_insert(0);
+        *q += 1;
+        line.q = *q;
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::{
     fleet::{host::HostId, units::RunTime},
     judge::{
         summary::{Basis, FindingKind, FleetVerdict, Severity, Summary, Verdict},
-        tests::story::Story,
+        tests::story::{self, Story},
         verdict::judge,
     },
     record::{
@@ -35,7 +35,8 @@ fn run(facts: Vec<HostFacts>, share: bool, policy: Option<&str>) -> Record {
 
 fn tell(record: &mut Record, instance: u16, at_us: u64, facts: HostFacts) {
     let body = Body::Facts(Box::new(facts));
-    record.lines.push(Line { i: instance, e: 1, q: 900_000 + at_us, t: RunTime(at_us), body });
+    record.lines.push(Line { i: instance, e: 1, q: 0, t: RunTime(at_us), body });
+    story::number(record);
 }
 
 fn audits(summary: &Summary, host: usize) -> Vec<String> {

@@ -1,0 +1,190 @@
+//! How much of each kind of load the plan put on a host, slot by slot, and whether a fall came
+//! with more of it.
+//!
+//! # Rule
+//!
+//! A card may die of the rate, of both directions at once, of the packet rate or of the number
+//! of streams: each is an *axis*. A fall is tied to an axis when its host was put at that level
+//! at most so many seconds of load before, counted since it last stood clearly below, or was
+//! down. Of several axes the one to which most falls are tied is told; among equals the first
+//! whose level had not been held for [`HELD_SLOTS`] before.
+//!
+//! By the plan, not by what was carried: of a host that is dying that says nothing.
+
+use super::super::{falls::Fall, outage, seen::RoundSeen, seen::Seen};
+use crate::model::{
+    fleet::host::HostId,
+    plan::{carriage::Transport, dose::Rate},
+};
+
+/// A way in which load grows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Axis {
+    /// The rate of the busier direction, as a share of its capacity.
+    Rate,
+    /// The rate of the less busy direction, the same.
+    BothWays,
+    /// Packets a second, as a share of what it carries of the smallest.
+    Packets,
+    /// Streams at once.
+    Streams,
+}
+
+/// All axes, the plainest first.
+pub const AXES: [Axis; 4] = [Axis::Rate, Axis::BothWays, Axis::Packets, Axis::Streams];
+
+/// Below this share of a level, it was not reached yet.
+const RISEN: f64 = 0.6;
+
+/// Slots in a row below it, or without load, that end a level: less is a gap between rounds.
+const LOW_SLOTS: usize = 5;
+
+/// Slots for which a level is held that the card survives: longer than any fall that is tied to
+/// it may take.
+const HELD_SLOTS: usize = 50;
+
+/// A silence that probes saw this much before the fall began before it, slots: their ticks are
+/// two slots long.
+const EARLIER_SLOTS: u64 = 3;
+
+impl Axis {
+    /// The level that counts as load.
+    const fn least(self) -> f64 {
+        match self {
+            Self::Rate => 0.5,
+            Self::BothWays => 0.3,
+            // Of ladders that begin at a twentieth, each step counts.
+            Self::Packets => 0.04,
+            Self::Streams => 4.0,
+        }
+    }
+
+    /// The level that a round puts a host at.
+    fn of(self, round: &RoundSeen, host: HostId) -> f64 {
+        let Some(part) = round.by_host.get(&host) else { return 0.0 };
+        let small = round.frame_bytes().is_some();
+        match self {
+            Self::Rate | Self::BothWays if small => 0.0,
+            Self::Rate => part.tx_load.max(part.rx_load),
+            Self::BothWays => part.tx_load.min(part.rx_load),
+            Self::Packets if !small => 0.0,
+            Self::Packets => match round.dose.rate {
+                Rate::PpsShare(share) => share,
+                _ => part.tx_load.max(part.rx_load),
+            },
+            Self::Streams if round.dose.carriage.transport == Transport::Tcp => {
+                (part.tx.len() + part.rx.len()) as f64 * f64::from(round.dose.carriage.streams)
+            }
+            Self::Streams => 0.0,
+        }
+    }
+}
+
+/// The levels of a host on one axis by slot: 0 while it was down, `None` between rounds.
+#[derive(Clone, Debug)]
+pub struct Levels {
+    axis: Axis,
+    slots: Vec<Option<f64>>,
+}
+
+impl Levels {
+    /// Of a host with these falls.
+    pub fn of(seen: &Seen, host: HostId, axis: Axis, falls: &[&Fall]) -> Self {
+        let mut slots = vec![None; seen.latest.slot() as usize + 1];
+        for round in seen.rounds.iter().filter(|round| round.by_host.contains_key(&host)) {
+            let level = axis.of(round, host);
+            let end = (round.end as usize).min(slots.len());
+            for (slot, known) in slots.iter_mut().enumerate().take(end).skip(round.start as usize) {
+                let down = falls.iter().any(|fall| (fall.since..fall.end()).contains(&(slot as u64)));
+                *known = Some(if down { 0.0 } else { level });
+            }
+        }
+        Self { axis, slots }
+    }
+
+    /// For how many slots of load a host had been at the level of a round's plan when it fell;
+    /// `None` where that level is none, or no load was on it.
+    fn held(&self, seen: &Seen, fall: &Fall) -> Option<usize> {
+        let began = outage::all_of(seen, fall.host)
+            .iter()
+            .filter(|outage| outage.overlaps(fall) && outage.since_slot() + EARLIER_SLOTS <= fall.since)
+            .map(outage::Outage::since_slot)
+            .min()
+            .unwrap_or(fall.since);
+        let round = seen.rounds.iter().find(|round| {
+            (round.start..round.end).contains(&began) && round.by_host.contains_key(&fall.host)
+        })?;
+        let level = Some(self.axis.of(round, fall.host)).filter(|level| *level >= self.axis.least())?;
+        let (mut held, mut low) = (0, 0);
+        for before in self.slots[..(began as usize).min(self.slots.len())].iter().rev() {
+            if before.is_some_and(|before| before >= RISEN * level) {
+                (held, low) = (held + 1, 0);
+            } else {
+                low += 1;
+                if low >= LOW_SLOTS {
+                    break;
+                }
+            }
+        }
+        Some(held)
+    }
+
+    /// Whether a fall came at most `within_s` of load after its host had reached a level.
+    pub fn brought(&self, seen: &Seen, fall: &Fall, within_s: f64) -> bool {
+        self.held(seen, fall).is_some_and(|held| held as f64 / 10.0 <= within_s)
+    }
+
+    /// Whether the level at which these falls began had been held for a while before the first of
+    /// them: then it is something else that the card does not hold.
+    pub fn were_held(&self, falls: &[&Fall]) -> bool {
+        let Some(first) = falls.iter().map(|fall| fall.since as usize).min() else { return false };
+        let at = falls.iter().filter_map(|fall| self.at(fall)).reduce(f64::max);
+        let Some(level) = at.filter(|level| *level >= self.axis.least()) else { return false };
+        let (mut held, mut low) = (0, 0);
+        for before in &self.slots[..first.min(self.slots.len())] {
+            if before.is_some_and(|before| before >= 0.9 * level) {
+                (held, low) = (held + 1, 0);
+            } else {
+                low += 1;
+                held = if low >= LOW_SLOTS { 0 } else { held };
+            }
+            if held >= HELD_SLOTS {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The level at which a fall began: its own slot counts as down, so the one before it within
+    /// its round, or the level to which the load had just risen.
+    fn at(&self, fall: &Fall) -> Option<f64> {
+        self.slots.get(..fall.since as usize)?.last().copied().flatten()
+    }
+
+    /// The most streams at once of the rounds in which these falls began.
+    pub fn streams(seen: &Seen, falls: &[&Fall]) -> Option<f64> {
+        let of = |fall: &&Fall| Some(Axis::Streams.of(seen.rounds.get(fall.round)?, fall.host));
+        falls.iter().filter_map(of).reduce(f64::max)
+    }
+
+    /// How often the load rose to the highest level at which one of these falls began.
+    pub fn tries(&self, falls: &[&Fall]) -> usize {
+        let at = falls.iter().filter_map(|fall| self.at(fall)).reduce(f64::max);
+        let Some(dose) = at.filter(|dose| *dose > 0.0) else {
+            return falls.len();
+        };
+        let (mut tries, mut low) = (0, LOW_SLOTS);
+        for level in &self.slots {
+            if level.is_some_and(|level| level >= 0.9 * dose) {
+                tries += usize::from(low >= LOW_SLOTS);
+                low = 0;
+            } else {
+                low += 1;
+            }
+        }
+        tries.max(falls.len())
+    }
+}
+
+#[cfg(test)]
+mod tests;

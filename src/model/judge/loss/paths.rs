@@ -1,0 +1,91 @@
+//! Packets that are lost between two hosts, and by neither of them elsewhere.
+//!
+//! # Rule
+//!
+//! What no side of a host explains, and no crossing of racks, is added up for each two hosts,
+//! both ways and over all paced rounds. They fail together when even chance leaves their loss
+//! above [`FAIL`](super::FAIL), it is far above the fleet's, and several flows had their part
+//! in it.
+
+use std::collections::BTreeMap;
+
+use super::{Crossings, FAIL, FLEET_FACTOR, Share, counted, pairs, trials_of};
+use crate::model::{
+    fleet::host::HostId,
+    judge::{
+        cause,
+        falls::Fall,
+        localise::{self, MOST},
+        robust,
+        seen::Seen,
+        summary::{Finding, FindingKind, Severity},
+    },
+};
+
+/// Flows that must have lost something: one is a moment's.
+const FLOWS_MIN: usize = 2;
+
+/// Two hosts, the lower number first.
+pub(in crate::model::judge) type Pair = (HostId, HostId);
+
+/// What is lost between two hosts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Lossy {
+    all: Share,
+    flows: usize,
+    since_s: f64,
+}
+
+/// Findings on single pairs, with the pair.
+pub(in crate::model::judge) fn findings(
+    seen: &Seen,
+    falls: &[Fall],
+    crossings: &Crossings,
+) -> Vec<(Pair, Finding)> {
+    let mut lossy: BTreeMap<Pair, Lossy> = BTreeMap::new();
+    let mut typical = 0.0_f64;
+    for numbered in [true, false] {
+        let mut pairs = pairs(seen, falls, numbered);
+        pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
+        let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
+        typical = typical.max(robust::median(&rates).unwrap_or(0.0));
+        let trials = trials_of(&pairs);
+        let (_, left) = localise::explain_away(&trials, MOST);
+        for trial in left.into_iter().map(|place| trials[place]) {
+            let flows = counted(seen, falls, numbered).filter(|(flow, _, share)| {
+                (flow.from, flow.to) == (trial.from, trial.to) && share.events > 0
+            });
+            let between = lossy.entry((trial.from.min(trial.to), trial.from.max(trial.to))).or_default();
+            between.all.add(pairs[&(trial.from, trial.to)]);
+            for (_, round, _) in flows {
+                let first = between.flows == 0 || round.start_s() < between.since_s;
+                between.since_s = if first { round.start_s() } else { between.since_s };
+                between.flows += 1;
+            }
+        }
+    }
+    let fails = |lossy: &Lossy| {
+        lossy.flows >= FLOWS_MIN && lossy.all.at_least() > FAIL && lossy.all.rate() >= FLEET_FACTOR * typical
+    };
+    let found = lossy.into_iter().filter(|(_, lossy)| fails(lossy));
+    found.map(|(pair, lossy)| (pair, finding(seen, pair, lossy))).collect()
+}
+
+fn finding(seen: &Seen, (a, b): Pair, Lossy { all, since_s, .. }: Lossy) -> Finding {
+    let text = format!(
+        "{:.1} % is lost between {} and {}, {} of {} packets, and next to nothing between either and the others: the way between the two loses, or one of its members; trace it with the ports of these flows, and look at the links on it",
+        all.rate() * 100.0,
+        seen.name(a),
+        seen.name(b),
+        all.events,
+        all.of,
+    );
+    let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
+    finding.first_seen_s = Some(since_s);
+    // Several flows saw it, and as many with others did not.
+    finding.confirmed = Some(true);
+    finding.numbers.insert("loss_share".to_owned(), Some(all.rate()));
+    finding.numbers.insert("lost".to_owned(), Some(all.events as f64));
+    finding.numbers.insert("sent".to_owned(), Some(all.of as f64));
+    finding
+}

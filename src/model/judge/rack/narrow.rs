@@ -1,0 +1,104 @@
+//! Crossings that carry less than the hosts that use them at once would.
+//!
+//! # Rule
+//!
+//! In rounds of pairs as fast as they go, what crosses from one rack to another at once is added
+//! up, and held against as many flows within racks. A round is *limited* when the sum lies under
+//! [`CARRIES_MIN`] of that and most of its flows do: a sick host makes one flow slow, an uplink
+//! all. A crossing is narrow when most of the rounds that ask more of it than its limited rounds
+//! carry are limited, at least [`ROUNDS_MIN`] of them, from most of the hosts that used it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{CROSSING_MIN, Crossing, Crossings};
+use crate::model::{
+    fleet::host::HostId,
+    judge::{
+        falls::{self, Fall},
+        robust,
+        seen::Seen,
+        slow,
+    },
+    plan::{dose::Pattern, layout::StageKind},
+};
+
+/// What a crossing must carry of what as many flows do within a rack.
+const CARRIES_MIN: f64 = 0.9;
+
+/// Limited rounds below which nothing is said: one or two are two slow hosts' meeting.
+const ROUNDS_MIN: usize = 3;
+
+/// What a crossing carried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Carried {
+    /// In its limited rounds, bits per second.
+    pub(super) bps: f64,
+    /// A single flow within a rack, bits per second.
+    pub(super) usual_bps: f64,
+}
+
+/// Flows of one round that crossed at once.
+#[derive(Debug, Default)]
+struct Together {
+    senders: BTreeSet<HostId>,
+    rates: Vec<f64>,
+}
+
+impl Together {
+    fn sum(&self) -> f64 {
+        self.rates.iter().sum()
+    }
+
+    fn is_limited(&self, usual: f64) -> bool {
+        let low = |bps: f64, flows: usize| bps < CARRIES_MIN * usual * flows as f64;
+        let slow = self.rates.iter().filter(|bps| low(**bps, 1)).count() as f64;
+        low(self.sum(), self.rates.len()) && slow >= CROSSING_MIN * self.rates.len() as f64
+    }
+}
+
+/// Crossings that are narrow; and the most that each of all crossings carried at once.
+pub(super) fn of(
+    crossings: &Crossings,
+    seen: &Seen,
+    falls: &[Fall],
+) -> (BTreeMap<Crossing, Carried>, BTreeMap<Crossing, f64>) {
+    let mut across: BTreeMap<Crossing, BTreeMap<usize, Together>> = BTreeMap::new();
+    let mut within: Vec<f64> = Vec::new();
+    for (_, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
+        if round.dose.pattern != Pattern::Pairs || !round.saturates() {
+            continue;
+        }
+        let Some(bps) = slow::steady_bps(&flow.slots) else { continue };
+        match crossings.of_pair(flow.from, flow.to) {
+            Some(crossing) => {
+                let together = across.entry(crossing).or_default().entry(flow.round).or_default();
+                together.senders.insert(flow.from);
+                together.rates.push(bps);
+            }
+            None => within.push(bps),
+        }
+    }
+    let Some(usual) = robust::median(&within) else { return Default::default() };
+    let most = |rounds: &BTreeMap<usize, Together>| rounds.values().map(Together::sum).fold(0.0, f64::max);
+    let mosts = across.iter().map(|(crossing, rounds)| (crossing.clone(), most(rounds))).collect();
+    let narrow = across.into_iter().filter_map(|(crossing, rounds)| {
+        let rounds: Vec<Together> = rounds.into_values().collect();
+        Some((crossing, Carried { bps: limit(&rounds, usual)?, usual_bps: usual }))
+    });
+    (narrow.collect(), mosts)
+}
+
+/// What rounds were limited to; `None` where they were not.
+fn limit(rounds: &[Together], usual: f64) -> Option<f64> {
+    let limited: Vec<&Together> = rounds.iter().filter(|round| round.is_limited(usual)).collect();
+    let bps = robust::median(&limited.iter().map(|round| round.sum()).collect::<Vec<_>>())?;
+    let asking: Vec<&Together> =
+        rounds.iter().filter(|round| CARRIES_MIN * usual * round.rates.len() as f64 > bps).collect();
+    let senders = |rounds: &[&Together]| {
+        rounds.iter().flat_map(|round| &round.senders).collect::<BTreeSet<_>>().len() as f64
+    };
+    let is_narrow = limited.len() >= ROUNDS_MIN
+        && limited.len() as f64 >= CROSSING_MIN * asking.len() as f64
+        && senders(&limited) >= CROSSING_MIN * senders(&asking);
+    is_narrow.then_some(bps)
+}

@@ -1,0 +1,149 @@
+//! Hosts whose worker did not get the CPU that it needed: what it measured may be its host's
+//! limit and not its card's.
+//!
+//! # Rule
+//!
+//! A second is short when a carrying thread was runnable and waited for at least
+//! [`WAITED_SHARE`] of it, ran for nearly all of it, or when the samplers came late by at least
+//! [`LATE_US`]. Three of them make a finding. Hosts that share a kernel share its CPU, as in a
+//! lab: there a second is short only if the host was [`PEERS_FACTOR`] times as badly off as its
+//! peers in the same second, and six of them are needed.
+//!
+//! # Source
+//!
+//! Samplers of a worker on a busy machine of two cores: late by at most 2 ms at the 99th
+//! percentile; `sched_info_arrive` of `kernel/sched/stats.h` for the time of waiting.
+
+use std::collections::BTreeMap;
+
+use super::{
+    cause, robust,
+    seen::Seen,
+    summary::{Finding, FindingKind, Severity},
+};
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    record::line::HostSeen,
+};
+
+/// Share of a second in which a carrying thread was runnable but did not run, from which on
+/// the host and not its card is the limit.
+const WAITED_SHARE: f64 = 0.2;
+
+/// The same where hosts share a kernel, whose cores go round.
+const WAITED_BESIDE_SHARE: f64 = 0.5;
+
+/// Share of a core from which on a carrying thread is the limit itself.
+const USED_SHARE: f64 = 0.97;
+
+/// Lateness of the samplers that no healthy host shows: half a slot.
+const LATE_US: f64 = 50_000.0;
+
+/// How many times its peers' a host's shortage must be where they share a kernel.
+const PEERS_FACTOR: f64 = 3.0;
+
+/// Short seconds that make a finding: a single one is any cron job's.
+const SECONDS_MIN: usize = 3;
+
+/// The same where hosts share a kernel: of eight healthy ones on two busy cores one was worse
+/// off than the others for up to two seconds of a run.
+const SECONDS_BESIDE_MIN: usize = 6;
+
+/// What of a second says that its worker was short.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shortage {
+    waited: f64,
+    used: f64,
+    late_us: f64,
+}
+
+impl Shortage {
+    fn of(state: &HostSeen) -> Self {
+        let (used, waited) = state.threads.unwrap_or_default();
+        let late_us = state.late_us.map_or(0, |(p99, _)| p99);
+        Self { waited: f64::from(waited), used: f64::from(used), late_us: late_us as f64 }
+    }
+
+    /// Whether it is one by itself.
+    fn is_own(self) -> bool {
+        self.waited >= WAITED_SHARE || self.used >= USED_SHARE || self.late_us >= LATE_US
+    }
+
+    /// Whether it is one beside what peers on the same kernel had.
+    fn is_beside(self, peers: &[Self]) -> bool {
+        let median = |of: fn(&Self) -> f64| {
+            robust::median(&peers.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let worse =
+            |own: f64, least: f64, of: fn(&Self) -> f64| own >= least && own >= PEERS_FACTOR * median(of);
+        worse(self.waited, WAITED_BESIDE_SHARE, |peer| peer.waited)
+            || worse(self.late_us, LATE_US, |peer| peer.late_us)
+    }
+}
+
+/// Seconds in which a host's own worker was short of CPU.
+pub fn seconds(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
+    let Some(own) = seen.states.get(&host) else { return Vec::new() };
+    if !seen.shares_kernel(host) {
+        return own.iter().filter(|(_, state)| Shortage::of(state).is_own()).collect();
+    }
+    let second = |at: RunTime| at.as_secs_f64().round() as u64;
+    let mut peers: BTreeMap<u64, Vec<Shortage>> = BTreeMap::new();
+    for (at, state) in seen.states.iter().filter(|(other, _)| **other != host).flat_map(|(_, all)| all) {
+        peers.entry(second(*at)).or_default().push(Shortage::of(state));
+    }
+    let is_short = |(at, state): &&(RunTime, HostSeen)| {
+        let peers = peers.get(&second(*at)).map_or(&[][..], Vec::as_slice);
+        Shortage::of(state).is_beside(peers)
+    };
+    own.iter().filter(is_short).collect()
+}
+
+/// The finding on a host whose worker was short of CPU.
+pub fn finding(seen: &Seen, host: HostId) -> Option<Finding> {
+    let short = seconds(seen, host);
+    let (first, _) = short.first()?;
+    let least = if seen.shares_kernel(host) { SECONDS_BESIDE_MIN } else { SECONDS_MIN };
+    (short.len() >= least).then(|| {
+        let text = format!(
+            "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
+            seen.name(host),
+            short.len()
+        );
+        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
+        finding.first_seen_s = Some(first.as_secs_f64());
+        finding.numbers.insert("starved_s".to_owned(), Some(short.len() as f64));
+        finding
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(waited: f64, used: f64, late_us: f64) -> Shortage {
+        Shortage { waited, used, late_us }
+    }
+
+    #[test]
+    fn on_its_own_kernel_waiting_running_and_lateness_each_tell() {
+        for (name, shortage, want) in [
+            ("idle", second(0.0, 0.1, 500.0), false),
+            ("waits", second(0.3, 0.1, 500.0), true),
+            ("runs all the time", second(0.0, 0.99, 500.0), true),
+            ("comes late", second(0.0, 0.1, 80_000.0), true),
+        ] {
+            assert_eq!(shortage.is_own(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn on_a_shared_kernel_only_who_is_worse_off_than_its_peers_is_short() {
+        let busy = [second(0.3, 0.2, 20_000.0); 5];
+        let quiet = [second(0.02, 0.2, 2_000.0); 5];
+        assert!(!second(0.4, 0.99, 30_000.0).is_beside(&busy), "all of one machine are busy");
+        assert!(second(0.6, 0.2, 1_000.0).is_beside(&quiet));
+        assert!(second(0.0, 0.2, 80_000.0).is_beside(&quiet), "a stopped one does not wait, it is late");
+        assert!(!second(0.0, 0.99, 1_000.0).is_beside(&quiet), "that a thread is busy is no shortage there");
+    }
+}

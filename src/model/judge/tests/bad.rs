@@ -1,0 +1,112 @@
+//! Records as they come when something went wrong with them: judged as far as they go, with the
+//! shortfall named, and no healthy host accused.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::record::{book::Record, line::HostSeen, text};
+
+/// Ten seconds of eight hosts, of which h3 dies twice.
+fn sick() -> Record {
+    Story::storm(8, 200).dead(2, 20, 50).dead(2, 65, 95).record()
+}
+
+fn accused(summary: &Summary) -> Vec<&str> {
+    let fail = summary.hosts.iter().filter(|host| host.verdict == Verdict::Fail);
+    fail.map(|host| host.host.as_str()).collect()
+}
+
+#[test]
+fn lines_that_come_twice_or_in_another_order_change_nothing() {
+    let record = sick();
+    let want = judge(&record);
+    let mut lines = record.lines.clone();
+    lines.extend(record.lines.iter().cloned());
+    lines.reverse();
+    let again = Record::from_lines(lines).expect("it has an opening");
+    assert_eq!(judge(&again), want);
+}
+
+#[test]
+fn a_worker_whose_clock_jumped_is_told_and_nobody_is_accused_for_it() {
+    for jump in [|t: RunTime| RunTime(t.0 + 86_400_000_000), |_| RunTime(0), |_| RunTime(u64::MAX)] {
+        let mut record = Story::storm(8, 200).record();
+        let own = record.lines.iter_mut().filter(|line| line.i == 4);
+        own.skip(100).for_each(|line| line.t = jump(line.t));
+        let summary = judge(&record);
+        assert_eq!(accused(&summary), Vec::<&str>::new());
+        assert_eq!(summary.hosts[3].verdict, Verdict::Inconclusive);
+        assert_eq!(kinds(&summary, 3), [FindingKind::ClockJump]);
+        let others = summary.hosts.iter().filter(|host| host.verdict == Verdict::Pass).count();
+        assert_eq!(others, 7);
+        assert!(summary.run.duration_s.expect("it ended") < 60.0);
+    }
+}
+
+#[test]
+fn a_host_that_never_joined_is_not_tested_and_does_not_hide_a_sick_one() {
+    let mut record = sick();
+    record.lines.retain(|line| {
+        let joins = matches!(&line.body, Body::Joined(joined) if joined.host == HostId(6));
+        line.i != 7 && !joins
+    });
+    let summary = judge(&record);
+    assert_eq!(accused(&summary), ["h3"]);
+    assert!(matches!(summary.hosts[6].verdict, Verdict::NotTested | Verdict::Inconclusive));
+}
+
+#[test]
+fn counters_that_go_backwards_prove_nothing() {
+    let link = |rx_bytes| {
+        let link = LinkSeen { up: true, carrier: true, rx_bytes, ..LinkSeen::default() };
+        Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() }))
+    };
+    let mut story = Story::storm(8, 200);
+    for (slot, rx_bytes) in [(0, u64::MAX - 5), (100, 7_000_000_000), (190, 3)] {
+        story = story.tells(4, slot, link(rx_bytes));
+    }
+    let summary = judge(&story.record());
+    assert_eq!(accused(&summary), Vec::<&str>::new());
+    assert_eq!(summary.hosts[4].verdict, Verdict::Pass, "{:?}", summary.hosts[4]);
+}
+
+#[test]
+fn lines_of_a_kind_that_nobody_knows_yet_are_named_and_passed_over() {
+    let record = sick();
+    let mut lines: Vec<String> = record.lines.iter().map(text::encode).collect();
+    lines.insert(5, r#"{"i":3,"e":1,"q":9000,"t":5,"b":{"of_the_future":{}}}"#.to_owned());
+    lines.insert(9, "not even this".to_owned());
+    let read = Record::from_text_lines(lines.iter().map(String::as_str)).expect("the rest is sound");
+    assert!(read.losses.len() >= 2, "{:?}", read.losses);
+    assert_eq!(accused(&judge(&read)), ["h3"]);
+}
+
+proptest! {
+    /// For all parts of its lines that are lost: a sick host is found or nobody is accused, and
+    /// a record that lost much is not passed.
+    #[test]
+    fn gaps_never_turn_into_an_accusation(keep in 0.05f64..1.0, seed in any::<u64>()) {
+        let mut record = sick();
+        let mut draw = seed | 1;
+        record.lines.retain(|line| {
+            // xorshift: enough to leave lines out at random.
+            draw ^= draw << 13;
+            draw ^= draw >> 7;
+            draw ^= draw << 17;
+            matches!(line.body, Body::Opened(_)) || (draw % 1000) as f64 <= keep * 1000.0
+        });
+        let summary = judge(&record);
+        prop_assert!(accused(&summary).iter().all(|host| *host == "h3"), "{:?}", summary.hosts.iter().map(|host| &host.findings).collect::<Vec<_>>());
+        prop_assert!(keep > 0.8 || !summary.passed);
+    }
+
+    /// For all times that a line may bear: the judge ends, and accuses nobody but the sick host.
+    #[test]
+    fn no_time_makes_it_fall_over(which in any::<prop::sample::Index>(), t in any::<u64>()) {
+        let mut record = sick();
+        let place = which.index(record.lines.len());
+        record.lines[place].t = RunTime(t);
+        let summary = judge(&record);
+        prop_assert!(accused(&summary).iter().all(|host| *host == "h3"));
+    }
+}
