@@ -19,3 +19,4 @@ pub mod route;
 pub mod sock_diag;
 pub mod socket;
 pub mod stamp;
+pub mod xdp;

@@ -1,6 +1,6 @@
 //! What real kernels say of real faults, and whether it ends up with the right host at the
 //! right moment: carriers that flap, an MTU that differs, an address that vanishes,
-//! checksums, lines of the kernel's log.
+//! checksums, programs that drop, lines of the kernel's log.
 //!
 //! Needs root, iproute2, nftables and ethtool, and fails without them. One fleet at a time.
 
@@ -196,6 +196,36 @@ fn a_log_that_may_not_be_read_is_told_once(record: &Record) {
         .collect();
     assert_eq!(unread.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6], "once a worker");
     assert!(unread.iter().all(|(_, why)| why.contains("dmesg_restrict=0")), "{unread:?}");
+}
+
+#[test]
+fn what_an_xdp_program_drops_is_told_with_the_host_that_runs_it() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a folder");
+    let scenario = out.path().join("paced.toml");
+    let text = "# who loses?\nname = \"paced\"\n[[stage]]\nname = \"paced\"\npattern = \"pairs\"\nrate = \"50 %\"\nmatchings = 3\nfor = \"3s\"\n";
+    fs::write(&scenario, text).expect("written");
+    let done = nicburn()
+        .arg("run")
+        .arg(&scenario)
+        .args(["--lab", "4", "--seed", "7", "--fault", "xdp_drops@h3,percent=2", "--quiet", "--out"])
+        .arg(out.path())
+        .output()
+        .expect("it runs");
+    assert_eq!(done.status.code(), Some(10), "{}", String::from_utf8_lossy(&done.stderr));
+    let (_, summary) = read(&out.path().join("latest"));
+    for known in &summary.hosts {
+        let items = known.findings.iter().flat_map(|finding| &finding.corroboration);
+        let own: Vec<&str> =
+            items.map(|item| item.text.as_str()).filter(|text| text.contains("xdp_drops")).collect();
+        if known.host.as_str() == "h3" {
+            assert_eq!(known.findings[0].kind, FindingKind::PacketLoss, "{:#?}", known.findings);
+            assert_eq!(known.findings[0].evidence, Basis::Corroborated, "{:#?}", known.findings);
+            assert!(own[0].contains("dropped by an XDP program"), "{own:?}");
+        } else {
+            assert_eq!((known.verdict, own), (Verdict::Pass, vec![]), "{:#?}", known.findings);
+        }
+    }
 }
 
 #[test]

@@ -301,6 +301,20 @@ fn what_stands_beside_a_card_leaves_it_alone() {
     is_well(&lab, &spec, 1, 2);
     assert!(counted(3) - before < 10_000, "it ends when it is taken back");
 
+    let program = break_it(&lab, "xdp_drops@h2,percent=30");
+    let came = numbers(&trace(&lab, &spec, 1, 2, FULL)).len();
+    let counted = || {
+        let listed = inside(&lab, 2, || Command::new("ethtool").args(["-S", "eth0"]).output().unwrap());
+        let text = String::from_utf8(listed.stdout).unwrap();
+        let own =
+            text.lines().filter(|line| line.contains("xdp_drops")).filter_map(|line| line.split(": ").nth(1));
+        own.map(|count| count.trim().parse::<usize>().unwrap()).sum::<usize>()
+    };
+    assert!((50..=88).contains(&came) && counted() >= 100 - came, "{came} came, {} were dropped", counted());
+    assert_eq!(numbers(&trace(&lab, &spec, 2, 1, FULL)).len(), 100, "what it sends passes");
+    lab.unfault(program).unwrap();
+    is_well(&lab, &spec, 1, 2);
+
     let cut = break_it(&lab, "control_lost@h2");
     let coordinator = lab.coordinator_addr();
     let listener =

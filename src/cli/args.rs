@@ -309,6 +309,9 @@ pub struct ScoreArgs {
     /// Keep the folder of each run here
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Run none: judge those that were kept (`--keep`) again, with this version
+    #[arg(long, requires = "keep")]
+    pub again: bool,
     /// Print the runs and what each breaks; run none
     #[arg(long)]
     pub list: bool,

@@ -18,6 +18,8 @@ use crate::{
     model::judge::summary::Summary,
 };
 
+mod kept;
+
 /// The file that outcomes are appended to, and the two that are made of it.
 const LINES: &str = "scoreboard.jsonl";
 const PAGE: &str = "scoreboard.md";
@@ -45,6 +47,9 @@ pub(super) fn main(args: &ScoreArgs) -> Result<u8, Failure> {
         .with_context(|| format!("cannot make the folder {}", out.display()))
         .map_err(Failure::failed)?;
     let mut outcomes = known(&out.join(LINES))?;
+    if let Some(keep) = args.keep.as_deref().filter(|_| args.again) {
+        return again(&turns, &out, keep, outcomes);
+    }
     let done = |turn: &Turn, outcomes: &[Outcome]| {
         outcomes.iter().any(|own| own.case == turn.case.name && own.seed == turn.seed)
     };
@@ -59,6 +64,30 @@ pub(super) fn main(args: &ScoreArgs) -> Result<u8, Failure> {
     }
     write(&out, &outcomes)?;
     output::note(&format!("scoreboard: {}", out.join(PAGE).display()));
+    Ok(if outcomes.iter().all(Outcome::is_right) { exit::OK } else { exit::UNHEALTHY })
+}
+
+/// Judges runs that were kept, and writes the scoreboard as this version sees them.
+fn again(turns: &[Turn], out: &Path, keep: &Path, mut outcomes: Vec<Outcome>) -> Result<u8, Failure> {
+    let mut judged = 0;
+    for own in &mut outcomes {
+        let Some(turn) = turns.iter().find(|turn| own.case == turn.case.name && own.seed == turn.seed) else {
+            continue;
+        };
+        if let Some(now) = kept::judged_again(keep, turn, own)? {
+            if now.said != own.said {
+                output::note(&told(&now));
+            }
+            (*own, judged) = (now, judged + 1);
+        }
+    }
+    let lines = outcomes.iter().map(|own| serde_json::to_string(own).expect("plain data") + "\n");
+    let path = out.join(LINES);
+    fs::write(&path, lines.collect::<Vec<_>>().concat())
+        .with_context(|| format!("cannot write {}", path.display()))
+        .map_err(Failure::failed)?;
+    write(out, &outcomes)?;
+    output::note(&format!("{judged} of {} runs judged again: {}", outcomes.len(), out.join(PAGE).display()));
     Ok(if outcomes.iter().all(Outcome::is_right) { exit::OK } else { exit::UNHEALTHY })
 }
 
@@ -192,7 +221,7 @@ fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure>
         .with_context(|| format!("cannot read the summary of {}", turn.case.name))
         .map_err(Failure::failed)?;
     if let Some(keep) = keep {
-        kept(&folder, &keep.join(format!("{}-{}", turn.case.name, turn.seed)))?;
+        kept::keep(&folder, &kept::folder(keep, turn))?;
     }
     Ok(score::outcome(turn.case, &drawn, turn.seed, &summary, &heard))
 }
@@ -234,23 +263,6 @@ fn listen(command: &mut Command) -> Result<(Heard, String), Failure> {
     }
     child.wait().map_err(failed)?;
     Ok((heard, log))
-}
-
-/// Keeps a run's folder under another name.
-fn kept(folder: &Path, to: &Path) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::failed(
-            anyhow::Error::from(error).context(format!("cannot keep the run as {}", to.display())),
-        )
-    };
-    fs::create_dir_all(to).map_err(failed)?;
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if entry.path().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).map_err(failed)?;
-        }
-    }
-    Ok(())
 }
 
 fn told(outcome: &Outcome) -> String {

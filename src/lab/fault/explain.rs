@@ -96,6 +96,12 @@ fn help(helper: &Helper) -> String {
             host_name(*host),
             (1.0 - share) * 100.0
         ),
+        Helper::Xdp { host, percent } => {
+            format!(
+                "an XDP program of six instructions at eth0 of {} drops {percent} % of what arrives",
+                host_name(*host)
+            )
+        }
         Helper::Hog { threads } => format!("{threads} threads run and do nothing else"),
         Helper::Background { from, to, rate } => {
             format!("a thread sends datagrams at {rate} from {} to {}", host_name(*from), host_name(*to))

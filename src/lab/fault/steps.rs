@@ -65,6 +65,8 @@ pub(crate) enum Helper {
     Cable { takes: String, sends: String, marks: bool, treatment: Treatment },
     /// Stops and continues the host's worker, so that it runs for this share of the time.
     Starve { host: u16, share: f64 },
+    /// A program at the host's interface drops so many of a hundred packets that arrive.
+    Xdp { host: u16, percent: f64 },
     /// Runs, so many times, and does nothing else.
     Hog { threads: u32 },
     /// Sends datagrams from one host to another.

@@ -24,7 +24,7 @@ use crate::{
         tool::timespec,
     },
     model::fleet::units::BitRate,
-    sys::packet::PacketSocket,
+    sys::{packet::PacketSocket, xdp::Xdp},
 };
 
 /// The largest frame with its header, and all that a GSO frame may be.
@@ -32,6 +32,9 @@ const FRAME_BYTES_MAX: usize = 66_000;
 
 /// Frames taken in one go, so that what is due is not kept waiting by what comes.
 const TAKEN_AT_ONCE: usize = 32;
+
+/// How long a helper without anything to do waits at once; the end of its fault wakes it.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Of this a starved worker gets its share: the period of the kernel's CPU quotas.
 const STARVE_PERIOD: Duration = Duration::from_millis(100);
@@ -89,6 +92,17 @@ impl Helpers {
                 let (worker, runs) = (workers.handle(*host)?, STARVE_PERIOD.mul_f64(*share));
                 self.spawn(number, move |over| starve(&worker, runs, &over))
             }
+            Helper::Xdp { host, percent } => {
+                let program = inside(fleet.host(*host)?, || {
+                    Xdp::dropping("eth0", *percent).map_err(LabError::io(
+                        "attaching an XDP program, which needs root outside of any user namespace",
+                    ))
+                })?;
+                self.spawn(number, move |over| {
+                    while wait(&over, IDLE) {}
+                    drop(program);
+                })
+            }
             Helper::Hog { threads } => (0..*threads).try_for_each(|_| self.spawn(number, |over| hog(&over))),
             Helper::Background { from, to, rate } => {
                 let bind = |host: u16| {
@@ -141,9 +155,8 @@ fn carry(mut cable: Cable, from: &PacketSocket, to: &PacketSocket, over: &OwnedF
                 return;
             }
         }
-        let idle = Duration::from_secs(1);
-        let limit =
-            cable.next_us().map_or(idle, |at| Duration::from_micros(at.saturating_sub(now_us()))).min(idle);
+        let due = |at: u64| Duration::from_micros(at.saturating_sub(now_us()));
+        let limit = cable.next_us().map_or(IDLE, due).min(IDLE);
         let mut fds = [PollFd::new(over, PollFlags::IN), PollFd::new(from, PollFlags::IN)];
         let _ = poll(&mut fds, Some(&timespec(limit)));
         if !fds[0].revents().is_empty() {

@@ -17,11 +17,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    detect, frames, latency, loss, new_flows,
-    poisson::Share,
-    robust,
-    seen::{FlowSeen, RoundSeen, Seen, Way},
-    sequence, slow, stalls,
+    detect, new_flows,
+    seen::Seen,
+    slow,
     summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
@@ -30,11 +28,15 @@ use crate::model::{
         carriage::{Carriage, FrameSize, Transport},
         confirm::{Tries, Wish},
         dose::{Dose, Pattern, Rate, Ways},
-        layout::{FlowId, StageKind},
+        layout::StageKind,
         schedule,
     },
     record::line::SuspectsSeen,
 };
+
+mod again;
+
+use again::reproduced;
 
 /// Share of the partners that must see it again.
 const AGAIN_MIN: f64 = 0.6;
@@ -44,10 +46,6 @@ const CONTROLS_MAX: f64 = 0.34;
 
 /// Suspects tried at most: more than these are no matter of single cards.
 const SUSPECTS_MAX: usize = 8;
-
-/// How far below the control's rate a suspect must stay to be slow again; half of what made it
-/// a suspect, because the control is a single pair.
-const SLOW_AGAIN: f64 = 0.07;
 
 /// Kinds that need a second look.
 pub const fn needs_second_look(kind: FindingKind) -> bool {
@@ -153,9 +151,15 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         FindingKind::Duplication | FindingKind::Reordering => {
             vec![wish(dose(Rate::PpsShare(0.05), frames(small.max(512))), 1500, Tries::Both)]
         }
-        FindingKind::DeadQueue | FindingKind::NewFlowsRefused => {
+        FindingKind::DeadQueue => {
             let carriage = Carriage { connections_per_s: Some(40), ..Carriage::tcp(1) };
             vec![wish(dose(Rate::Unpaced, carriage), 2000, Tries::Both)]
+        }
+        FindingKind::NewFlowsRefused => {
+            // A table fills as it did, but now by one partner.
+            let per_s = new_flows::attempts_per_s(seen, finding).mul_add(1.25, 0.5) as u16;
+            let carriage = Carriage { connections_per_s: Some(per_s.clamp(40, 400)), ..Carriage::tcp(1) };
+            vec![wish(dose(Rate::Unpaced, carriage), 3000, Tries::Both)]
         }
         FindingKind::LatencyUnderLoad => vec![wish(dose(Rate::Share(0.5), bulk), 3000, Tries::Both)],
         FindingKind::Latency | FindingKind::Stalls => {
@@ -249,79 +253,4 @@ fn verdict(seen: &Seen, host: HostId, finding: &Finding, suspects: &BTreeSet<Hos
         _ if times as f64 >= AGAIN_MIN * own.len() as f64 => Shown::Again { of: own.len(), times },
         _ => Shown::Unclear,
     })
-}
-
-/// Whether a finding's symptom showed between two hosts while suspects were tried; `None`
-/// where they did not meet, or too little was measured.
-fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> Option<bool> {
-    let ways: &[Way] = match finding.direction {
-        Some(Direction::Tx) => &[Way::Tx],
-        Some(Direction::Rx) => &[Way::Rx],
-        Some(Direction::Both) | None => &[Way::Tx, Way::Rx],
-    };
-    let any = |of: &dyn Fn(Way) -> Option<bool>| ways.iter().filter_map(|way| of(*way)).reduce(|a, b| a || b);
-    match finding.kind {
-        FindingKind::FailSlow | FindingKind::Degrading => any(&|way| slow_again(seen, host, way, partner)),
-        FindingKind::Corruption | FindingKind::PacketLoss | FindingKind::LossAboveRate => {
-            any(&|way| lost_again(seen, finding, host, way, partner))
-        }
-        FindingKind::MtuBlackHole => any(&|way| frames::reproduced(seen, host, way, partner)),
-        FindingKind::Duplication | FindingKind::Reordering => {
-            any(&|way| sequence::reproduced(seen, finding.kind, host, way, partner))
-        }
-        FindingKind::DeadQueue | FindingKind::NewFlowsRefused => new_flows::reproduced(seen, host, partner),
-        FindingKind::Latency | FindingKind::LatencyUnderLoad => {
-            latency::reproduced(seen, host, partner, finding.kind)
-        }
-        FindingKind::Stalls => stalls::reproduced(seen, host, partner),
-        _ => None,
-    }
-}
-
-/// Flows from one host to another in rounds that try suspects.
-fn tried(seen: &Seen, from: HostId, to: HostId) -> impl Iterator<Item = (FlowId, &FlowSeen, &RoundSeen)> {
-    seen.flows.iter().map(|(id, flow)| (*id, flow, &seen.rounds[flow.round])).filter(
-        move |(_, flow, round)| round.kind == StageKind::Confirm && flow.from == from && flow.to == to,
-    )
-}
-
-/// Whether a side stayed under what the other flows of its round carried.
-fn slow_again(seen: &Seen, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let (from, to) = if way == Way::Tx { (host, partner) } else { (partner, host) };
-    let slow = tried(seen, from, to).filter(|(_, _, round)| round.saturates()).filter_map(|(_, flow, _)| {
-        let own = slow::steady_bps(&flow.slots)?;
-        let others: Vec<f64> = seen
-            .flows
-            .values()
-            .filter(|other| other.round == flow.round && other.from != host && other.to != host)
-            .filter_map(|other| slow::steady_bps(&other.slots))
-            .collect();
-        // Without a control, what calibration found the host's class to carry.
-        let usual = robust::quantile(&others, 0.5).or_else(|| class_bps(seen))?;
-        Some(own < (1.0 - SLOW_AGAIN) * usual)
-    });
-    slow.reduce(|a, b| a || b)
-}
-
-/// What the fleet's hosts carry at the median.
-fn class_bps(seen: &Seen) -> Option<f64> {
-    let all: Vec<f64> = seen
-        .capacities
-        .values()
-        .flat_map(|(tx, rx)| [*tx, *rx])
-        .flatten()
-        .map(|rate| rate.bps() as f64)
-        .collect();
-    robust::median(&all)
-}
-
-/// Whether a side lost again: at half load, in small frames at speed, or when saturated.
-fn lost_again(seen: &Seen, finding: &Finding, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let (from, to) = if way == Way::Tx { (host, partner) } else { (partner, host) };
-    let mut all = Share::default();
-    for (id, flow, round) in tried(seen, from, to) {
-        all.add(loss::of_flow(seen, id, flow, round).unwrap_or_default());
-    }
-    let saturated = finding.kind == FindingKind::LossAboveRate && !finding.numbers.contains_key("lossy_pps");
-    (all.of > 0).then(|| if saturated { all.rate() >= loss::SATURATED } else { loss::is_bad(all) })
 }

@@ -122,16 +122,20 @@ fn paths(
     crossings: &Crossings,
     hosts: &BTreeMap<HostId, Vec<Finding>>,
 ) -> Vec<Finding> {
-    let is_sick = |host: HostId| {
-        hosts.get(&host).is_some_and(|own| own.iter().any(|finding| finding.severity == Severity::Fail))
+    let fails = |host: HostId| {
+        hosts.get(&host).into_iter().flatten().filter(|finding| finding.severity == Severity::Fail)
     };
+    let is_sick = |host: HostId| fails(host).next().is_some();
+    // A dead queue takes some pairs whole, and these again and again.
+    let takes_pairs = |host: HostId| fails(host).any(|finding| finding.kind == FindingKind::DeadQueue);
     let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
     for ((a, b), indices) in &explained.paths {
         let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
         let again = own.iter().any(|fall| fall.round != own[0].round);
         // One silence beside a host that is sick anyway is that host's, and one on a crossing
         // that has no room for everybody is the crossing's.
-        if again || !(is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b)) {
+        let sick = is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b);
+        if (again || !sick) && !takes_pairs(*a) && !takes_pairs(*b) {
             found.insert((*a, *b), path(seen, *a, *b, &own));
         }
     }

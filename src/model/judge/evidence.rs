@@ -214,7 +214,10 @@ impl Asked<'_> {
         });
         steps
             .map(|step| Item {
-                corroborates: matches!(kind, FindingKind::Outage | FindingKind::OneWayDead),
+                corroborates: matches!(
+                    kind,
+                    FindingKind::Outage | FindingKind::OneWayDead | FindingKind::AddressLost
+                ),
                 source: Source::Address,
                 at: Some(step.at),
                 text: format!("its interface lost the address {}", step.what.addresses_gone.join(", ")),

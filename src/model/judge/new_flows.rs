@@ -26,7 +26,7 @@ use super::{
     poisson::Share,
     robust,
     seen::{
-        Seen, Way,
+        RoundSeen, Seen, Way,
         probes::{Asked, Outcome},
     },
     summary::{Direction, Finding, FindingKind, Severity},
@@ -202,6 +202,14 @@ pub fn stuck(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     finding.confirmed = Some(true);
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
     finding
+}
+
+/// How many connections a second a finding's host was asked for while it refused them.
+pub fn attempts_per_s(seen: &Seen, finding: &Finding) -> f64 {
+    let rounds =
+        seen.rounds.iter().filter(|round| round.kind == StageKind::Load && round.makes_connections());
+    let seconds: f64 = rounds.map(RoundSeen::length_s).sum();
+    finding.numbers.get("attempts").copied().flatten().unwrap_or(0.0) / seconds.max(1.0)
 }
 
 /// Whether attempts were missing again with one partner while suspects were tried.

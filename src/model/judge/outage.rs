@@ -108,6 +108,10 @@ fn of_host(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, ticks: u64) 
     let (mut missed_since, mut missed, mut back_since, mut back) = (0, 0, 0, 0);
     let mut out = false;
     for tick in 0..ticks {
+        // Who has not come yet does not answer, and is not out.
+        if seen.is_absent(host, tick * SLOTS) {
+            continue;
+        }
         let Some(is_missed) = missed_by_most(seen, host, observers, tick) else { continue };
         if is_missed {
             missed_since = if missed == 0 { tick } else { missed_since };
@@ -228,9 +232,21 @@ fn ticks_within(seen: &Seen, fall: &Fall) -> (u64, u64) {
     (fall.since / SLOTS + 1, end / SLOTS)
 }
 
+/// The part of a fall in which its host was out as probes show: where a host has traffic one way
+/// only now and then, its fall ends later than its silence.
+fn ticks_out(seen: &Seen, fall: &Fall) -> (u64, u64) {
+    let (from, to) = ticks_within(seen, fall);
+    let out: Vec<Outage> =
+        all_of(seen, fall.host).into_iter().filter(|outage| outage.overlaps(fall)).collect();
+    match (out.first(), out.last()) {
+        (Some(first), Some(last)) => (from.max(first.since + 1), to.min(last.until.unwrap_or(u64::MAX))),
+        _ => (from, to),
+    }
+}
+
 /// The direction that was dead, where echoes that were heard tell that the other was not.
 pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
-    let (from, to) = ticks_within(seen, fall);
+    let (from, to) = ticks_out(seen, fall);
     // What a host hears shows that its receiving side lives; what others hear of it, that its
     // sending side does.
     let heard = |way: Way| {

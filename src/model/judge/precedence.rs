@@ -48,9 +48,10 @@ const SOFT: [FindingKind; 11] = [
     PacketLoss,
     LossAboveRate,
     Duplication,
+    // Echoes that a dead queue swallows look like pauses of the others'.
+    DeadQueue,
     Stalls,
     Reordering,
-    DeadQueue,
     Latency,
     LatencyUnderLoad,
     Degrading,
@@ -125,6 +126,7 @@ mod tests {
                 &[Corruption, DiesUnderLoad],
             ),
             ("an MTU explains a hole", &[(MtuBlackHole, Fail), (MtuMismatch, Fail)], &[MtuMismatch]),
+            ("a dead queue swallows echoes", &[(Stalls, Fail), (DeadQueue, Fail)], &[DeadQueue]),
             ("gaps explain late answers", &[(Latency, Fail), (Stalls, Fail)], &[Stalls]),
         ];
         for (name, kinds, want) in cases {

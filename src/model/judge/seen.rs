@@ -394,6 +394,16 @@ impl Seen {
         })
     }
 
+    /// Whether a host has come to no stage up to a slot: its worker never had orders, and answers
+    /// nobody.
+    pub fn is_absent(&self, host: HostId, slot: u64) -> bool {
+        let missed = |round: &RoundSeen| {
+            let since = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
+            since.is_some_and(|since| since.is_none_or(|since| slot < since))
+        };
+        !self.not_ready.is_empty() && self.rounds.iter().take_while(|round| round.start <= slot).all(missed)
+    }
+
     /// Whether every flow of that way has its count for a slot.
     pub fn complete(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> bool {
         self.carried(round, host, way, slot).is_some_and(|(_, known)| known >= 1.0)

@@ -1,12 +1,13 @@
-//! What is not the card: a worker that stops, starves or dies, orders that do not come, and
-//! traffic of others. None of these may ever accuse a NIC.
+//! What is not the card: a worker that stops, starves or dies, orders that do not come, traffic of
+//! others, a program that drops. None of these may ever accuse a NIC, unless with the counter that
+//! says who did it.
 
 use super::{FaultKind, Group, Row, lasting, span};
 use crate::{
     lab::{
         fault::{
             Direction, FaultError,
-            parse::{Values, count, exact, factor, length, rate},
+            parse::{Values, count, exact, factor, length, percent, rate},
             place::{Place, Places},
             steps::{Action, At, Helper, Site, Step, Steps},
         },
@@ -45,6 +46,13 @@ pub enum Beside {
         /// Seconds, or until taken back.
         for_s: Option<f64>,
     },
+    /// A program at the host's interface drops what arrives, as a firewall would.
+    XdpDrops {
+        /// Of a hundred packets, so many.
+        percent: f64,
+        /// Seconds, or until taken back.
+        for_s: Option<f64>,
+    },
     /// Somebody else's datagrams from the first host to the second.
     Background {
         /// How many.
@@ -54,12 +62,16 @@ pub enum Beside {
     },
 }
 
-pub(super) const ROWS: [Row; 6] = [
+pub(super) const ROWS: [Row; 7] = [
     ("freeze@hN[,for=5s]", "the worker is stopped; the NIC is well"),
     ("kill@hN", "the worker is killed; the NIC is well"),
     ("starve@hN,share=0.2[,for=20s]", "the worker runs for a share of each 100 ms; the NIC is well"),
     ("hog@hN[,threads=2][,for=20s]", "threads that only burn CPU; the NIC is well"),
     ("control_lost@hN[,for=20s]", "host and coordinator do not reach each other; the NIC is well"),
+    (
+        "xdp_drops@hN,percent=1[,for=20s]",
+        "an XDP program of the host drops what arrives; the driver counts it (root only)",
+    ),
     ("background@hN-hM,rate=10M[,for=20s]", "other people's datagrams from hN to hM; the NICs are well"),
 ];
 
@@ -72,6 +84,9 @@ pub(super) fn read(name: &str, values: &mut Values<'_>) -> Option<Result<FaultKi
             .and_then(|share| Ok(Beside::Starve { share, for_s: values.optional("for", length)? })),
         "hog" => hog(values),
         "control_lost" => values.optional("for", length).map(|for_s| Beside::ControlLost { for_s }),
+        "xdp_drops" => values
+            .needed("percent", "1", percent)
+            .and_then(|percent| Ok(Beside::XdpDrops { percent, for_s: values.optional("for", length)? })),
         "background" => values
             .needed("rate", "10M", rate)
             .and_then(|rate| Ok(Beside::Background { rate, for_s: values.optional("for", length)? })),
@@ -93,6 +108,7 @@ impl Group for Beside {
             Self::Starve { .. } => "starve",
             Self::Hog { .. } => "hog",
             Self::ControlLost { .. } => "control_lost",
+            Self::XdpDrops { .. } => "xdp_drops",
             Self::Background { .. } => "background",
         }
     }
@@ -105,6 +121,7 @@ impl Group for Beside {
             Self::Kill => Vec::new(),
             Self::Starve { share, for_s } => with(format!("share={share}"), for_s),
             Self::Hog { threads, for_s } => with(format!("threads={threads}"), for_s),
+            Self::XdpDrops { percent, for_s } => with(format!("percent={percent}"), for_s),
             Self::Background { rate, for_s } => with(format!("rate={}", exact(*rate)), for_s),
         }
     }
@@ -118,6 +135,7 @@ impl Group for Beside {
             Self::Freeze { .. } | Self::Kill | Self::Starve { .. } => "worker",
             Self::Hog { .. } => "CPU",
             Self::ControlLost { .. } => "way to the coordinator",
+            Self::XdpDrops { .. } => "XDP program",
             Self::Background { .. } => "NIC",
         }
     }
@@ -129,6 +147,9 @@ impl Group for Beside {
             Self::Starve { share, for_s } => format!("gets {share} of its time {}", span(*for_s)),
             Self::Hog { threads, for_s } => format!("runs {threads} threads of others {}", span(*for_s)),
             Self::ControlLost { for_s } => format!("is cut {}", span(*for_s)),
+            Self::XdpDrops { percent, for_s } => {
+                format!("drops {percent} % of what arrives {}", span(*for_s))
+            }
             Self::Background { rate, for_s } => {
                 format!("also carries {rate} of others' datagrams {}", span(*for_s))
             }
@@ -148,6 +169,9 @@ impl Group for Beside {
                 "threads wait for a core; goodput hardly moves, on all hosts of one machine alike"
             }
             Self::ControlLost { .. } => "data flows on while contact is lost",
+            Self::XdpDrops { .. } => {
+                "what it receives is lost as on a bad card, and the driver's own counter of XDP drops says who did it"
+            }
             Self::Background { .. } => {
                 "the pair carries a little less of ours, and the counters of the card more"
             }
@@ -168,6 +192,9 @@ impl Group for Beside {
             Self::Starve { share, for_s } => Steps::helped(Helper::Starve { host, share: *share }, *for_s),
             Self::Hog { threads, for_s } => Steps::helped(Helper::Hog { threads: *threads }, *for_s),
             Self::ControlLost { for_s } => control_lost(site, host, *for_s),
+            Self::XdpDrops { percent, for_s } => {
+                Steps::helped(Helper::Xdp { host, percent: *percent }, *for_s)
+            }
             Self::Background { rate, for_s } => {
                 let Place::Path(from, to) = site.place else { return Steps::default() };
                 Steps::helped(Helper::Background { from, to, rate: *rate }, *for_s)

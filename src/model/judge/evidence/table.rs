@@ -8,7 +8,9 @@
 use crate::model::{judge::summary::FindingKind, record::kernel_log::Meaning};
 
 use FindingKind::{
-    DiesUnderLoad, FailSlow, HostLimited, LinkDown, LinkFlap, OneWayDead, Outage, WorkerFrozen, WorkerLost,
+    AddressLost, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, FailSlow, HostLimited,
+    LinkDown, LinkFlap, LossAboveRate, MtuBlackHole, MtuMismatch, NeighbourFailure, NewFlowsRefused,
+    OneWayDead, Outage, PacketLoss, Stalls, WorkerFrozen, WorkerLost,
 };
 
 /// Whose a counter is.
@@ -38,7 +40,12 @@ pub struct CounterRule {
 
 const LINK: &[FindingKind] = &[LinkDown, LinkFlap];
 const DEAD: &[FindingKind] = &[DiesUnderLoad, Outage, OneWayDead];
-const DEAD_OR_SLOW: &[FindingKind] = &[DiesUnderLoad, Outage, OneWayDead, FailSlow];
+/// What a card does that loses frames, all of them or some: silence, loss, and slowness by loss.
+const LOSES: &[FindingKind] =
+    &[DiesUnderLoad, Outage, OneWayDead, PacketLoss, LossAboveRate, FailSlow, Degrading];
+/// What changed bytes do: caught, they are a loss; not caught, corruption.
+const CHANGES: &[FindingKind] =
+    &[DiesUnderLoad, Outage, OneWayDead, PacketLoss, LossAboveRate, FailSlow, Degrading, Corruption];
 const HOST: &[FindingKind] = &[HostLimited, WorkerFrozen];
 const NOT_THE_CARD: &[FindingKind] = &[];
 
@@ -70,7 +77,7 @@ pub static COUNTERS: &[CounterRule] = &[
             "driver.*tx_recover*",
         ],
         says: "a transmit queue stood still, or the driver reset the card",
-        kinds: DEAD,
+        kinds: &[DiesUnderLoad, Outage, OneWayDead, DeadQueue, Stalls],
         least: 1,
         whose: Whose::Host,
     },
@@ -85,7 +92,7 @@ pub static COUNTERS: &[CounterRule] = &[
     CounterRule {
         names: &["driver.*xdp*drop*", "driver.*xdp*aborted*"],
         says: "dropped by an XDP program on the interface: look at it before the card",
-        kinds: DEAD_OR_SLOW,
+        kinds: LOSES,
         least: 1,
         whose: Whose::Host,
     },
@@ -101,7 +108,7 @@ pub static COUNTERS: &[CounterRule] = &[
             "driver.*phy*err*",
         ],
         says: "frames that arrived damaged: cable, transceiver, port or card",
-        kinds: DEAD_OR_SLOW,
+        kinds: CHANGES,
         least: 1,
         whose: Whose::Host,
     },
@@ -115,7 +122,7 @@ pub static COUNTERS: &[CounterRule] = &[
             "driver.*csum*bad*",
         ],
         says: "packets that arrived with a wrong checksum: damaged by a card or in memory",
-        kinds: DEAD_OR_SLOW,
+        kinds: CHANGES,
         least: 1,
         whose: Whose::Host,
     },
@@ -129,7 +136,7 @@ pub static COUNTERS: &[CounterRule] = &[
             "link.tx_errors",
         ],
         says: "frames that the card could not send",
-        kinds: DEAD_OR_SLOW,
+        kinds: LOSES,
         least: 1,
         whose: Whose::Host,
     },
@@ -137,14 +144,14 @@ pub static COUNTERS: &[CounterRule] = &[
     CounterRule {
         names: &["pcie.*fatal*"],
         says: "errors of the PCI Express link",
-        kinds: DEAD_OR_SLOW,
+        kinds: LOSES,
         least: 1,
         whose: Whose::Host,
     },
     CounterRule {
         names: &["pcie.*correctable*"],
         says: "corrected errors of the PCI Express link; many cost throughput",
-        kinds: &[FailSlow],
+        kinds: &[FailSlow, Degrading],
         least: 10,
         whose: Whose::Host,
     },
@@ -171,28 +178,38 @@ pub static COUNTERS: &[CounterRule] = &[
             "driver.*rx_drops*",
         ],
         says: "frames for which the card had no room: its rings, or a CPU that does not empty them",
-        kinds: &[FailSlow, HostLimited],
+        kinds: &[FailSlow, HostLimited, PacketLoss, LossAboveRate],
         least: 10,
         whose: Whose::Host,
     },
     CounterRule {
         names: &["link.rx_dropped", "link.tx_dropped", "link.rx_length_errors", "link.rx_errors"],
         says: "frames that the interface dropped, as for a lost carrier or another MTU",
-        kinds: &[LinkDown, LinkFlap, Outage, OneWayDead, FailSlow],
+        kinds: &[
+            LinkDown,
+            LinkFlap,
+            Outage,
+            OneWayDead,
+            FailSlow,
+            PacketLoss,
+            LossAboveRate,
+            MtuMismatch,
+            MtuBlackHole,
+        ],
         least: 10,
         whose: Whose::Host,
     },
     CounterRule {
         names: &["qdisc.drops"],
         says: "dropped in the host's own queue: it was given more than the link took",
-        kinds: &[FailSlow],
+        kinds: &[FailSlow, LossAboveRate],
         least: 100,
         whose: Whose::Host,
     },
     CounterRule {
         names: &["protocols.ip.outnoroutes", "protocols.ip6.outnoroutes"],
         says: "packets without a route: an address or a route is gone",
-        kinds: &[Outage],
+        kinds: &[Outage, AddressLost],
         least: 1,
         whose: Whose::Host,
     },
@@ -244,12 +261,14 @@ pub const fn kinds_of(meaning: Meaning) -> &'static [FindingKind] {
         | Meaning::CardReset
         | Meaning::TooManyPieces
         | Meaning::NoBuffers => DEAD,
-        Meaning::Firmware | Meaning::BusError | Meaning::ChecksumWrong => DEAD_OR_SLOW,
-        Meaning::BusCorrected => &[FailSlow],
+        Meaning::Firmware | Meaning::BusError => LOSES,
+        Meaning::ChecksumWrong => CHANGES,
+        Meaning::BusCorrected => &[FailSlow, Degrading],
         // An unknown neighbour, a lost or doubled address: it is this host, and not its card.
-        Meaning::NeighboursFull | Meaning::ConnectionsFull | Meaning::AddressLost | Meaning::AddressTwice => {
-            &[Outage]
-        }
+        Meaning::NeighboursFull => &[Outage, NeighbourFailure],
+        Meaning::ConnectionsFull => &[Outage, NewFlowsRefused],
+        Meaning::AddressLost => &[Outage, AddressLost],
+        Meaning::AddressTwice => &[Outage, DuplicateAddress],
         Meaning::Martian => NOT_THE_CARD,
         Meaning::CoreStuck => HOST,
         Meaning::OutOfMemory => &[WorkerLost, WorkerFrozen],

@@ -37,6 +37,14 @@ fn a_host_is_out_from_its_first_missed_probe_to_its_first_answered_one() {
 }
 
 #[test]
+fn who_has_not_come_yet_does_not_answer_and_is_not_out() {
+    let mut field = idle(5, |a, b, tick| (a != 1 && b != 1) || tick >= 20);
+    let stage = field.seen.rounds[0].stage;
+    field.seen.not_ready.entry(stage).or_default().insert(HostId(1), None);
+    assert_eq!(outages(&field), []);
+}
+
+#[test]
 fn an_outage_without_load_is_a_fall_under_no_load() {
     let field = idle(5, |a, b, tick| !((a == 1 || b == 1) && (10..18).contains(&tick)));
     let falls = falls(&field.seen, &[]);
@@ -84,6 +92,19 @@ fn what_was_heard_tells_which_direction_died() {
         }
         assert_eq!(dead_direction(&field.seen, &whole(&field)), Some(want));
     }
+    // A fall that ends later than the silence does is told by the silence.
+    let mut field = idle(5, |a, b, tick| (a != 1 && b != 1) || tick >= 25);
+    for line in (10..50u64).step_by(5) {
+        for (observer, target) in field.mesh() {
+            if observer != 1 || line >= 35 {
+                let heard = [(HostId(observer), 0b11111)].into();
+                let line =
+                    crate::model::record::probe::ProbesSeen { first: line, heard, ..Default::default() };
+                field.seen.probes.take(HostId(target), &line);
+            }
+        }
+    }
+    assert_eq!(dead_direction(&field.seen, &whole(&field)), Some(Direction::Tx));
     let both = idle(5, |a, b, _| a != 1 && b != 1);
     assert_eq!(dead_direction(&both.seen, &whole(&both)), None);
 }

@@ -1,0 +1,207 @@
+//! A large record is judged in a moment: a hundred hosts for ten minutes.
+//!
+//! Made of a real one (eight hosts, all stages of `accept`): thirteen fleets of it side by side,
+//! one after the other until ten minutes are full.
+
+#![expect(clippy::print_stdout, reason = "its figures are for whoever ran it by name")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use nicburn::{
+    journal,
+    model::{
+        fleet::{host::HostId, units::RunTime},
+        plan::layout::FlowId,
+        record::{
+            book::Record,
+            line::{Body, Line},
+            text,
+        },
+    },
+};
+
+const FLEETS: u16 = 13;
+const MINUTES: u64 = 10;
+/// Judged in less than this, and with less memory (the contract's figures).
+const SECONDS_MAX: f64 = 2.0;
+const MEMORY_MAX_KIB: u64 = 500 * 1024;
+
+/// How far a copy of a record is moved.
+#[derive(Clone, Copy)]
+struct Copy {
+    hosts: u16,
+    flows: FlowId,
+    stages: u16,
+    us: u64,
+}
+
+impl Copy {
+    const fn host(self, host: HostId) -> HostId {
+        HostId(host.0 + self.hosts)
+    }
+
+    const fn at(self, at: RunTime) -> RunTime {
+        RunTime(at.0 + self.us)
+    }
+
+    fn hosts<T>(self, all: BTreeMap<HostId, T>) -> BTreeMap<HostId, T> {
+        all.into_iter().map(|(host, own)| (self.host(host), own)).collect()
+    }
+
+    fn flows<T>(self, all: BTreeMap<FlowId, T>) -> BTreeMap<FlowId, T> {
+        all.into_iter().map(|(flow, own)| (flow + self.flows, own)).collect()
+    }
+
+    /// What this copy tells of a line; nothing of what a record has only once.
+    fn body(self, body: Body) -> Option<Body> {
+        Some(match body {
+            Body::Joined(mut joined) => {
+                joined.instance += self.hosts;
+                joined.host = self.host(joined.host);
+                joined.boot_id = format!("{}-{}", joined.boot_id, joined.instance);
+                Body::Joined(joined)
+            }
+            Body::Stage(mut begun) => {
+                begun.at = self.at(begun.at);
+                begun.stage.index += self.stages;
+                begun.rates = self.flows(begun.rates);
+                for flow in begun.stage.rounds.iter_mut().flat_map(|round| &mut round.flows) {
+                    (flow.flow, flow.from, flow.to) =
+                        (flow.flow + self.flows, self.host(flow.from), self.host(flow.to));
+                }
+                Body::Stage(begun)
+            }
+            Body::Capacity { hosts, frames } => {
+                Body::Capacity { hosts: self.hosts(hosts), frames: self.hosts(frames) }
+            }
+            Body::Samples(mut samples) => {
+                samples.s += self.us / 100_000;
+                samples.rx = self.flows(samples.rx);
+                Body::Samples(samples)
+            }
+            Body::Stream(mut stream) => {
+                (stream.flow, stream.at) = (stream.flow + self.flows, self.at(stream.at));
+                Body::Stream(stream)
+            }
+            Body::Tcp(mut tcp) => {
+                tcp.flows = self.flows(tcp.flows);
+                Body::Tcp(tcp)
+            }
+            Body::Datagrams { flows } => Body::Datagrams { flows: self.flows(flows) },
+            Body::DatagramsSent { flows } => Body::DatagramsSent { flows: self.flows(flows) },
+            Body::Connects { flows } => Body::Connects { flows: self.flows(flows) },
+            Body::Verified { flows } => Body::Verified { flows: self.flows(flows) },
+            Body::Reach(mut reach) => {
+                reach.peers = self.hosts(reach.peers);
+                Body::Reach(reach)
+            }
+            Body::Probes(mut probes) => {
+                probes.first += self.us / 200_000;
+                probes.udp = self.hosts(probes.udp);
+                probes.tcp = self.hosts(probes.tcp);
+                probes.heard = self.hosts(probes.heard);
+                Body::Probes(probes)
+            }
+            Body::Counters(mut moved) => {
+                moved.since = self.at(moved.since);
+                Body::Counters(moved)
+            }
+            body @ (Body::Host(_) | Body::Facts(_)) => body,
+            _ => return None,
+        })
+    }
+}
+
+/// The lines of the large record, of those of a small one.
+fn enlarged(record: &Record) -> Vec<String> {
+    let length = record.lines.iter().map(|line| line.t.0).max().expect("lines").next_multiple_of(1_000_000);
+    let hosts = record.opened.hosts.len() as u16;
+    let mut opened = record.opened.clone();
+    opened.planned = hosts * FLEETS;
+    opened.hosts = (0..FLEETS)
+        .flat_map(|fleet| record.opened.hosts.iter().map(move |host| (fleet, host.clone())))
+        .map(|(fleet, mut host)| {
+            host.id = HostId(host.id.0 + fleet * hosts);
+            host.name = format!("{}-{fleet}", host.name).parse().expect("a sound name");
+            host
+        })
+        .collect();
+    let mut next: BTreeMap<u16, u64> = BTreeMap::new();
+    let mut numbered = |i: u16, t: RunTime, body: Body| {
+        let q = next.entry(i).or_insert(0);
+        *q += 1;
+        text::encode(&Line { i, e: 1, q: *q, t, body })
+    };
+    let mut lines = vec![numbered(0, RunTime(0), Body::Opened(Box::new(opened)))];
+    for turn in 0..(MINUTES * 60_000_000).div_ceil(length) {
+        for fleet in 0..FLEETS {
+            let place = turn as u32 * u32::from(FLEETS) + u32::from(fleet);
+            let copy = Copy {
+                hosts: fleet * hosts,
+                flows: place * 100_000,
+                stages: place as u16 * 100,
+                us: turn * length,
+            };
+            for line in &record.lines {
+                // A worker joins once.
+                let again = turn > 0 && matches!(line.body, Body::Joined(_));
+                if let Some(body) = copy.body(line.body.clone()).filter(|_| !again) {
+                    let i = if line.i == 0 { 0 } else { line.i + copy.hosts };
+                    lines.push(numbered(i, copy.at(line.t), body));
+                }
+            }
+        }
+    }
+    let ended = record.lines.iter().find_map(|line| match &line.body {
+        Body::Closed { ended, .. } => Some(*ended),
+        _ => None,
+    });
+    let closed = Body::Closed { ended: ended.expect("it ended"), why: None };
+    lines.push(numbered(0, RunTime(MINUTES * 60_000_000 + length), closed));
+    lines
+}
+
+#[test]
+#[ignore = "writes some hundred MB; run by name: cargo test --release --test size -- --ignored"]
+fn a_hundred_hosts_for_ten_minutes_are_judged_within_two_seconds_and_500_mb() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/healthy.jsonl.zst");
+    let lines = journal::read_lines(&golden).expect("it is there");
+    let record = Record::from_text_lines(lines.iter().map(String::as_str)).expect("it is sound");
+    let large = enlarged(&record);
+    let bytes: usize = large.iter().map(|line| line.len() + 1).sum();
+    let run = tempfile::tempdir().expect("a folder");
+    fs::write(run.path().join("record.jsonl"), large.join("\n") + "\n").expect("written");
+    let count = large.len();
+    drop(large);
+
+    let begun = Instant::now();
+    let mut judge = Command::new(env!("CARGO_BIN_EXE_nicburn"))
+        .arg("judge")
+        .arg(run.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let mut peak_kib = 0;
+    let code = loop {
+        let status = fs::read_to_string(format!("/proc/{}/status", judge.id())).unwrap_or_default();
+        let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let high = high.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+        peak_kib = high.unwrap_or(0).max(peak_kib);
+        if let Some(status) = judge.try_wait().expect("it was ours") {
+            break status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{count} lines, {} MB: {seconds:.2} s, {} MB at most", bytes >> 20, peak_kib >> 10);
+    assert_eq!(code, Some(0), "nobody of them is sick");
+    assert!(seconds < SECONDS_MAX, "{seconds:.2} s");
+    assert!(peak_kib < MEMORY_MAX_KIB, "{peak_kib} KiB");
+}
