@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use reader::{find_record, read_lines};
+pub use reader::{each_line, find_record, read_lines};
 pub use spool::Spool;
 pub use writer::Writer;
 

@@ -119,7 +119,7 @@ impl ByHand {
 }
 
 #[test]
-fn a_demo_names_the_sick_host_and_no_other() {
+fn a_demo_names_the_sick_host_and_no_other_and_judged_again_says_the_same_to_the_byte() {
     let _turn = turn();
     let out = tempfile::tempdir().expect("a folder");
     let done = nicburn().args(["demo", "--seed", "1", "--out"]).arg(out.path()).output().expect("it runs");
@@ -133,6 +133,7 @@ fn a_demo_names_the_sick_host_and_no_other() {
     for file in ["run.json", "record.jsonl", "report.html", "summary.md", "junit.xml"] {
         assert!(out.path().join("latest").join(file).exists(), "{file}");
     }
+    judged_again(out.path());
 }
 
 #[test]
@@ -182,18 +183,10 @@ fn each_worker_tells_its_facts(run: &Path) {
     }
 }
 
-#[test]
-fn judging_a_moved_folder_again_gives_the_same_summary_to_the_byte() {
-    let _turn = turn();
-    let out = tempfile::tempdir().expect("a folder");
-    let done = nicburn()
-        .args(["demo", "--seed", "3", "--hosts", "4", "--out"])
-        .arg(out.path())
-        .output()
-        .expect("it runs");
-    assert_eq!(done.status.code(), Some(10), "{}", said(&done));
-    let moved = out.path().join("moved");
-    fs::rename(out.path().join("latest").canonicalize().expect("a run"), &moved).expect("it can be moved");
+/// The run in a folder, moved, cut and damaged: the same summary, or what can still be said.
+fn judged_again(out: &Path) {
+    let moved = out.join("moved");
+    fs::rename(out.join("latest").canonicalize().expect("a run"), &moved).expect("it can be moved");
     let before = fs::read(moved.join("summary.json")).expect("a summary");
     fs::remove_file(moved.join("summary.json")).expect("it can be removed");
     let again = nicburn().arg("judge").arg(&moved).output().expect("it runs");

@@ -112,10 +112,35 @@ impl Copy {
                 moved.since = self.at(moved.since);
                 Body::Counters(moved)
             }
-            body @ (Body::Host(_) | Body::Facts(_)) => body,
+            Body::Host(mut state) => {
+                // Counters of an interface go on.
+                if let Some(link) = &mut state.link {
+                    link.rx_bytes += self.us * 1_000;
+                }
+                Body::Host(state)
+            }
+            body @ Body::Facts(_) => body,
             _ => return None,
         })
     }
+}
+
+/// What is said of two fleets, on one line.
+fn together((copy, mut body): (Copy, Body), (_, other): (Copy, Body)) -> (Copy, Body) {
+    match (&mut body, other) {
+        (Body::Stage(begun), Body::Stage(other)) => {
+            begun.rates.extend(other.rates);
+            for (round, more) in begun.stage.rounds.iter_mut().zip(other.stage.rounds) {
+                round.flows.extend(more.flows);
+            }
+        }
+        (Body::Capacity { hosts, frames }, Body::Capacity { hosts: more, frames: most }) => {
+            hosts.extend(more);
+            frames.extend(most);
+        }
+        _ => {}
+    }
+    (copy, body)
 }
 
 /// The lines of the large record, of those of a small one.
@@ -140,21 +165,28 @@ fn enlarged(record: &Record) -> Vec<String> {
     };
     let mut lines = vec![numbered(0, RunTime(0), Body::Opened(Box::new(opened)))];
     for turn in 0..(MINUTES * 60_000_000).div_ceil(length) {
-        for fleet in 0..FLEETS {
-            let place = turn as u32 * u32::from(FLEETS) + u32::from(fleet);
-            let copy = Copy {
-                hosts: fleet * hosts,
-                flows: place * 100_000,
-                stages: place as u16 * 100,
-                us: turn * length,
-            };
-            for line in &record.lines {
-                // A worker joins once.
-                let again = turn > 0 && matches!(line.body, Body::Joined(_));
-                if let Some(body) = copy.body(line.body.clone()).filter(|_| !again) {
-                    let i = if line.i == 0 { 0 } else { line.i + copy.hosts };
-                    lines.push(numbered(i, copy.at(line.t), body));
+        let copies = (0..FLEETS).map(|fleet| Copy {
+            hosts: fleet * hosts,
+            flows: turn as u32 * 10_000_000 + u32::from(fleet) * 100_000,
+            stages: turn as u16 * 100,
+            us: turn * length,
+        });
+        let copies: Vec<Copy> = copies.collect();
+        for line in &record.lines {
+            // A worker joins once; what the coordinator says of all, it says on one line.
+            let bodies = copies.iter().map(|copy| (*copy, copy.body(line.body.clone())));
+            let mut bodies: Vec<(Copy, Body)> =
+                bodies.filter_map(|(copy, body)| Some((copy, body?))).collect();
+            match line.body {
+                Body::Joined(_) if turn > 0 => continue,
+                Body::Stage(_) | Body::Capacity { .. } => {
+                    bodies = bodies.into_iter().reduce(together).into_iter().collect();
                 }
+                _ => {}
+            }
+            for (copy, body) in bodies {
+                let i = if line.i == 0 { 0 } else { line.i + copy.hosts };
+                lines.push(numbered(i, copy.at(line.t), body));
             }
         }
     }

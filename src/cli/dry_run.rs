@@ -4,7 +4,11 @@ use anyhow::Context as _;
 
 use super::{args::RunArgs, exit, failure::Failure, lab, output};
 use crate::model::{
-    fleet::host::{Host, HostId, NicFacts},
+    fleet::{
+        host::{Host, HostId, NicFacts},
+        units::BitRate,
+    },
+    judge::sight,
     plan::{
         layout::{Plan, PlannedStage},
         scenario::Scenario,
@@ -20,7 +24,12 @@ pub(super) fn main(scenario: &Scenario, hosts: u16, args: &RunArgs, seed: u64) -
             serde_json::to_string_pretty(&plan).context("cannot render the plan").map_err(Failure::failed)?;
         output::data(&format!("{text}\n"))?;
     } else {
-        output::data(&table(scenario, &plan, hosts))?;
+        let link = link(args)?;
+        output::data(&format!(
+            "{}\n{}\nnothing was sent\n",
+            table(scenario, &plan, hosts),
+            smallest(&sight::of(&plan, link), link)
+        ))?;
     }
     Ok(exit::OK)
 }
@@ -43,8 +52,7 @@ fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
     let stages: String = plan.stages.iter().map(stage_line).collect();
     format!(
         "{}: {}\n{hosts} hosts, seed {}, {:.1} s of rounds; over after {:.0} s at the latest\n\n\
-         {:<16} {:>6} {:>7} {:>8}  {:<10} {:>7}  load planned for a host, out and in\n{stages}\n\
-         nothing was sent\n",
+         {:<16} {:>6} {:>7} {:>8}  {:<10} {:>7}  load planned for a host, out and in\n{stages}",
         scenario.name,
         scenario.about,
         plan.seed,
@@ -56,6 +64,25 @@ fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
         "seconds",
         "pattern",
         "streams",
+    )
+}
+
+/// What the cards carry: the lab's, or what most servers have at least.
+fn link(args: &RunArgs) -> Result<BitRate, Failure> {
+    let lab = args.fleet.lab.map(|hosts| lab::spec(hosts, &args.lab)).transpose()?;
+    Ok(lab.map_or(BitRate::from_bps(1_000_000_000), |lab| lab.nic_rate))
+}
+
+/// The smallest fault of each kind that the plan sees.
+fn smallest(rows: &[sight::Row], link: BitRate) -> String {
+    let lines = rows.iter().map(|row| {
+        let least = row.least.as_deref().unwrap_or("not seen: no stage is for it");
+        format!("{:<30} {least}\n", row.kinds)
+    });
+    format!(
+        "{:<30} the smallest that is seen, of cards of {link}\n{}",
+        "finding",
+        lines.collect::<Vec<_>>().concat()
     )
 }
 

@@ -12,7 +12,7 @@ use crate::{
     model::{
         fleet::host::HostName,
         judge::{summary::Summary, verdict},
-        record::book::Record,
+        record::book::{Reading, Record},
     },
     report::{self, series::Charts},
 };
@@ -42,13 +42,11 @@ pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<
 /// The record of a run, every sound line once.
 pub(super) fn read_record(folder: &Path, spools: &[PathBuf]) -> Result<Record, Failure> {
     let path = journal::find_record(folder).map_err(Failure::usage)?;
-    let mut lines = journal::read_lines(&path).map_err(Failure::usage)?;
-    for spool in spools {
-        lines.extend(journal::read_lines(spool).map_err(Failure::usage)?);
+    let mut reading = Reading::default();
+    for path in std::iter::once(&path).chain(spools) {
+        journal::each_line(path, |line| reading.line(line)).map_err(Failure::usage)?;
     }
-    Record::from_text_lines(lines.iter().map(String::as_str))
-        .with_context(|| format!("{} cannot be judged", path.display()))
-        .map_err(Failure::usage)
+    reading.finish().with_context(|| format!("{} cannot be judged", path.display())).map_err(Failure::usage)
 }
 
 /// A summary as a run left it.

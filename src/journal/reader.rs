@@ -15,57 +15,71 @@ const TEXT_MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Bytes read at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// All text lines of a record or spool, plain or `.zst`; bytes that are no UTF-8 come as replacement characters.
+/// Gives each text line of a record or spool, plain or `.zst`, to `take`; bytes that are no UTF-8
+/// come as replacement characters.
 ///
 /// A torn tail is not cut away: its piece of a line comes last, so that whoever checks the
 /// lines says it. Of a packed file that is damaged or cut, all that can be unpacked is read;
 /// one piece too short to be a line is added where the cut left none, for the same reason.
-pub fn read_lines(path: &Path) -> Result<Vec<String>, JournalError> {
-    read_lines_up_to(path, TEXT_MAX_BYTES)
+///
+/// # Errors
+///
+/// If it cannot be read, or holds more text than any record may.
+pub fn each_line(path: &Path, take: impl FnMut(&str)) -> Result<(), JournalError> {
+    each_line_up_to(path, TEXT_MAX_BYTES, take)
 }
 
-fn read_lines_up_to(path: &Path, max: u64) -> Result<Vec<String>, JournalError> {
-    let file = File::open(path).map_err(JournalError::io("open", path))?;
-    let packed = path.extension().is_some_and(|extension| extension == "zst");
-    let (bytes, torn) = if packed {
-        let unpacked = zstd::Decoder::new(file).map_err(JournalError::io("unpack", path))?;
-        gather(unpacked, max)
-    } else {
-        gather(file, max)
-    };
-    if bytes.len() as u64 > max {
-        return Err(JournalError::TooLarge { path: path.to_owned(), max });
-    }
-    match torn {
-        Some(source) if !packed => {
-            return Err(JournalError::Io { doing: "read", path: path.to_owned(), source });
-        }
-        _ => {}
-    }
-
-    let mut lines: Vec<String> =
-        bytes.split(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned()).collect();
-    // After a last newline comes an empty piece that is no line. When the unpacking broke
-    // off there it stays: it stands for what is lost.
-    if torn.is_none() && lines.last().is_some_and(String::is_empty) {
-        lines.pop();
-    }
+/// All lines as [`each_line`] gives them.
+///
+/// # Errors
+///
+/// As there.
+pub fn read_lines(path: &Path) -> Result<Vec<String>, JournalError> {
+    let mut lines = Vec::new();
+    each_line(path, |line| lines.push(line.to_owned()))?;
     Ok(lines)
 }
 
-/// All that `source` yields up to one byte above `max`, and what stopped it early.
-fn gather(mut source: impl Read, max: u64) -> (Vec<u8>, Option<io::Error>) {
-    let mut bytes = Vec::new();
+fn each_line_up_to(path: &Path, max: u64, mut take: impl FnMut(&str)) -> Result<(), JournalError> {
+    let file = File::open(path).map_err(JournalError::io("open", path))?;
+    let packed = path.extension().is_some_and(|extension| extension == "zst");
+    let mut source: Box<dyn Read> = if packed {
+        Box::new(zstd::Decoder::new(file).map_err(JournalError::io("unpack", path))?)
+    } else {
+        Box::new(file)
+    };
     let mut chunk = vec![0; CHUNK_BYTES];
-    while bytes.len() as u64 <= max {
-        match source.read(&mut chunk) {
+    let (mut rest, mut total, mut torn) = (Vec::new(), 0, false);
+    loop {
+        let read = match source.read(&mut chunk) {
             Ok(0) => break,
-            Ok(read) => bytes.extend_from_slice(&chunk[..read]),
-            Err(again) if again.kind() == io::ErrorKind::Interrupted => {}
-            Err(why) => return (bytes, Some(why)),
+            Ok(read) => read,
+            Err(again) if again.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) if packed => {
+                torn = true;
+                break;
+            }
+            Err(source) => return Err(JournalError::Io { doing: "read", path: path.to_owned(), source }),
+        };
+        total += read as u64;
+        if total > max {
+            return Err(JournalError::TooLarge { path: path.to_owned(), max });
         }
+        let mut pieces = chunk[..read].split(|byte| *byte == b'\n');
+        let last = pieces.next_back().unwrap_or_default();
+        for piece in pieces {
+            rest.extend_from_slice(piece);
+            take(&String::from_utf8_lossy(&rest));
+            rest.clear();
+        }
+        rest.extend_from_slice(last);
     }
-    (bytes, None)
+    // After a last newline comes nothing. When the unpacking broke off there, that stands for
+    // what is lost.
+    if !rest.is_empty() || torn {
+        take(&String::from_utf8_lossy(&rest));
+    }
+    Ok(())
 }
 
 /// `record.jsonl` or `record.jsonl.zst` in a run's folder.
@@ -128,7 +142,7 @@ mod tests {
         let bomb = zstd::encode_all(io::repeat(b'x').take(8_000_000), 1).unwrap();
         assert!(bomb.len() < 10_000);
         let (_dir, path) = written("r.jsonl.zst", &bomb);
-        assert!(matches!(read_lines_up_to(&path, 1_000_000), Err(JournalError::TooLarge { .. })));
+        assert!(matches!(each_line_up_to(&path, 1_000_000, |_| {}), Err(JournalError::TooLarge { .. })));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub mod rack;
 pub mod robust;
 pub mod seen;
 pub mod sequence;
+pub mod sight;
 pub mod slow;
 pub mod stalls;
 pub mod starved;

@@ -12,7 +12,7 @@ use crate::{
     cli::failure::Failure,
     journal,
     lab::score::{Heard, Outcome},
-    model::{judge::verdict::judge, record::book::Record},
+    model::{judge::verdict::judge, record::book::Reading},
 };
 
 /// Where the run of a turn is kept.
@@ -43,10 +43,9 @@ pub(super) fn judged_again(keep: &Path, turn: &Turn, before: &Outcome) -> Result
     let folder = folder(keep, turn);
     let Ok(path) = journal::find_record(&folder) else { return Ok(None) };
     let doing = || format!("cannot judge {} again", folder.display());
-    let lines = journal::read_lines(&path).with_context(doing).map_err(Failure::failed)?;
-    let record = Record::from_text_lines(lines.iter().map(String::as_str))
-        .with_context(doing)
-        .map_err(Failure::failed)?;
+    let mut reading = Reading::default();
+    journal::each_line(&path, |line| reading.line(line)).with_context(doing).map_err(Failure::failed)?;
+    let record = reading.finish().with_context(doing).map_err(Failure::failed)?;
     let drawn = score::drawn(turn.case, turn.seed);
     let mut outcome = score::outcome(turn.case, &drawn, turn.seed, &judge(&record), &Heard::default());
     for (now, then) in outcome.sick.iter_mut().zip(&before.sick) {

@@ -468,7 +468,7 @@ pub const CASES: &[Case] = &[
     well("bbr", &[], Congestion("bbr")),
     well("reno", &[], Congestion("reno")),
     well("busy-cpu", &["hog@{a},threads=2,for=120s"], PAIRS),
-    well("background-flow", &["background@{a}-{b},rate=[6M|4M|8M]"], Accept),
+    on(8, "--shared", well("background-flow", &["background@{a}-{b},rate=[6M|4M|8M]"], Accept)),
     well("pause-of-100ms", &["dead@{a},for=100ms,after=[16|20|24]s"], PAIRS),
     well(
         "one-lost-in-100000",

@@ -84,7 +84,7 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
     }
     let (at, last) = seen.contacts.iter().rfind(|(_, contact)| contact.host == host)?;
     let kind = match last.state {
-        ContactState::Back => return None,
+        ContactState::Back => return lapse(seen, host, *at),
         ContactState::Closed => FindingKind::WorkerLost,
         ContactState::Lost => FindingKind::ControlLost,
     };
@@ -100,6 +100,22 @@ fn silent_control(seen: &Seen, host: HostId) -> Option<Finding> {
     };
     let mut finding = cause::bare(kind, Severity::Warn, &[], text);
     finding.first_seen_s = Some(at.as_secs_f64());
+    Some(finding)
+}
+
+/// A control connection that was lost and came back, with all that was measured meanwhile: a note.
+fn lapse(seen: &Seen, host: HostId, back: RunTime) -> Option<Finding> {
+    let own = seen.contacts.iter().filter(|(_, contact)| contact.host == host);
+    let mut lost = own.filter(|(_, contact)| contact.state == ContactState::Lost);
+    let (at, contact) = lost.next()?;
+    let text = format!(
+        "control lost {} at {at} ({}) and had it back at {back}, while its data flowed; nothing that it measured is missing: look at the way to the coordinator",
+        seen.name(host),
+        contact.why
+    );
+    let mut finding = cause::bare(FindingKind::ControlLost, Severity::Info, &[], text);
+    finding.first_seen_s = Some(at.as_secs_f64());
+    finding.numbers.insert("times".to_owned(), Some(1.0 + lost.count() as f64));
     Some(finding)
 }
 

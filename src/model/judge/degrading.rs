@@ -28,7 +28,7 @@ use crate::model::{
 };
 
 /// Seconds of a stage below which no trend is told.
-const SECONDS_MIN: usize = 8;
+pub const SECONDS_MIN: usize = 8;
 
 /// Hosts below which the fleet's median is no yardstick.
 const HOSTS_MIN: usize = 4;

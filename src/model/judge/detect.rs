@@ -140,7 +140,7 @@ fn paths(
         }
     }
     for ((a, b), finding) in loss::paths::findings(seen, falls, crossings) {
-        if !(is_sick(a) || is_sick(b)) {
+        if !(is_sick(a) || is_sick(b) || crossings.troubles(a, b)) {
             // What fell silent loses too.
             found.entry((a, b)).or_insert(finding);
         }

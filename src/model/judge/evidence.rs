@@ -119,7 +119,7 @@ impl Asked<'_> {
         items.extend(self.carrier(told, kind));
         items.extend(self.addresses(told, kind));
         items.extend(self.kernel(told, kind));
-        items.extend(COUNTERS.iter().filter_map(|rule| self.counters(told, rule, kind)));
+        items.extend((0..COUNTERS.len()).filter_map(|place| self.counters(told, place, kind)));
         items.extend(self.mtu(told));
         items
     }
@@ -226,8 +226,9 @@ impl Asked<'_> {
     }
 
     /// What moved of a rule's counters, and on this host alone.
-    fn counters(&self, told: &HostTold<'_>, rule: &'static CounterRule, kind: FindingKind) -> Option<Item> {
-        let own = self.moved(told, rule, |boot| self.same_boot(boot));
+    fn counters(&self, told: &HostTold<'_>, place: usize, kind: FindingKind) -> Option<Item> {
+        let rule: &CounterRule = &COUNTERS[place];
+        let own = self.moved(told, place, |boot| self.same_boot(boot));
         let at = own.first?;
         if own.step < rule.least {
             return None;
@@ -236,7 +237,7 @@ impl Asked<'_> {
             .gathered
             .others(self.host)
             .filter(|(_, told)| !told.counters.is_empty())
-            .map(|(_, told)| self.moved(told, rule, |_| true).step as f64)
+            .map(|(_, told)| self.moved(told, place, |_| true).step as f64)
             .collect();
         let shared = rule.whose == Whose::Kernel && self.seen.shares_kernel(self.host);
         let alone = Self::is_own(own.step as f64, others.clone()) && !shared;
@@ -260,24 +261,14 @@ impl Asked<'_> {
         })
     }
 
-    fn moved<'b>(
-        &self,
-        told: &HostTold<'b>,
-        rule: &'static CounterRule,
-        of_boot: impl Fn(&str) -> bool,
-    ) -> Moved<'b> {
+    fn moved<'b>(&self, told: &HostTold<'b>, place: usize, of_boot: impl Fn(&str) -> bool) -> Moved<'b> {
         let mut moved = Moved::default();
-        for step in &told.counters {
-            if !self.windows.touches(step.what.since, step.at) || !of_boot(step.boot) {
-                continue;
-            }
-            for (name, by) in &step.what.moved {
-                // A counter that fell was reset with its driver, which says nothing by itself.
-                if *by > 0 && table::rule_of(name).is_some_and(|of| std::ptr::eq(of, rule)) {
-                    moved.step = moved.step.saturating_add(*by);
-                    *moved.names.entry(name).or_default() += *by;
-                    moved.first.get_or_insert(step.at);
-                }
+        for step in told.ruled.get(&place).into_iter().flatten() {
+            // A counter that fell was reset with its driver, which says nothing by itself.
+            if step.by > 0 && self.windows.touches(step.since, step.at) && of_boot(step.boot) {
+                moved.step = moved.step.saturating_add(step.by);
+                *moved.names.entry(step.name).or_default() += step.by;
+                moved.first.get_or_insert(step.at);
             }
         }
         moved

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use super::robust;
+use super::robust::Sliding;
 
 /// Slots below [`LOW`] that open a drop-off: 500 ms (the contract's figure).
 pub const OPEN_SLOTS: usize = 5;
@@ -77,15 +77,29 @@ pub enum Turn {
 }
 
 /// Watches one host in one direction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Watch {
-    level: VecDeque<f64>,
+    level: Sliding,
     recent: VecDeque<(u64, f64)>,
     low_since: Option<u64>,
     low_count: usize,
     back_since: Option<u64>,
     back_count: usize,
     open: bool,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            level: Sliding::new(LEVEL_SLOTS_MAX),
+            recent: VecDeque::new(),
+            low_since: None,
+            low_count: 0,
+            back_since: None,
+            back_count: 0,
+            open: false,
+        }
+    }
 }
 
 impl Watch {
@@ -146,17 +160,13 @@ impl Watch {
             self.recent.pop_front();
         }
         if loaded {
-            self.level.push_back(carried);
-            if self.level.len() > LEVEL_SLOTS_MAX {
-                self.level.pop_front();
-            }
+            self.level.push(carried);
         }
     }
 
     /// The level that this slot is held against.
     fn level_bps(&self, slot: Slot) -> Option<f64> {
-        let own: Vec<f64> = self.level.iter().copied().collect();
-        let own = if own.len() >= STEADY_SLOTS { robust::quantile(&own, 0.95) } else { None };
+        let own = self.level.quantile(0.95).filter(|_| self.level.len() >= STEADY_SLOTS);
         match (own, slot.expected_bps) {
             (Some(own), Some(expected)) => Some(own.min(expected)),
             (own, expected) => own.or(expected),

@@ -16,19 +16,18 @@
 //!
 //! # What does not belong here
 //!
-//! Losses of single pairs: `paths`. Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
+//! Losses of single pairs: `paths`. What is said of a side: `told`. Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
 
 use std::collections::BTreeMap;
 
 use super::{
-    cause::{self, rate_text},
     falls::{self, Fall},
     localise::{self, Blame, MOST, Trial},
     poisson::Share,
     rack::Crossings,
     robust,
     seen::{FlowSeen, RoundSeen, Seen, Way},
-    summary::{Finding, FindingKind, Severity},
+    summary::Finding,
 };
 use crate::model::{
     fleet::host::HostId,
@@ -40,6 +39,9 @@ use crate::model::{
 };
 
 pub(super) mod paths;
+mod told;
+
+use told::finding;
 
 /// Loss from which on a host fails (the contract's figure).
 pub const FAIL: f64 = 1e-3;
@@ -56,16 +58,6 @@ const PAIR_LOST_MIN: u64 = 2;
 
 /// How many times the fleet's loss a side must lose: a network that loses for all is no card.
 const FLEET_FACTOR: f64 = 10.0;
-
-/// Packets that the clean rounds would have lost, had they lost like the others, for their
-/// being clean to mean something.
-const CLEAN_EXPECTED: f64 = 10.0;
-
-/// What they may have lost of that.
-const CLEAN_LOST: f64 = 0.1;
-
-/// Share of what was lost that checksums must have caught for them to be why.
-const CAUGHT_MIN: f64 = 0.5;
 
 /// Retransmissions of saturated traffic from which on they are why it is slow: a queue that is
 /// merely full loses a tenth of that.
@@ -114,8 +106,11 @@ struct Side {
 
 /// Every pair that was measured at gentle loads, both by numbers and by retransmissions, for
 /// whoever looks at pairs as a whole.
-pub fn trials(seen: &Seen, falls: &[Fall]) -> Vec<Trial> {
-    [true, false].into_iter().flat_map(|numbered| trials_of(&pairs(seen, falls, numbered))).collect()
+pub fn trials(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<Trial> {
+    [true, false]
+        .into_iter()
+        .flat_map(|numbered| trials_of(&pairs(seen, falls, crossings, numbered)))
+        .collect()
 }
 
 /// Findings of loss, by host; what a crossing of racks loses is no host's.
@@ -132,26 +127,29 @@ pub fn findings(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<(Host
             hosts.entry(host).or_default().push((way, side));
         }
     }
-    hosts.into_iter().map(|(host, sides)| (host, finding(seen, falls, host, &sides))).collect()
+    hosts.into_iter().map(|(host, sides)| (host, finding(seen, falls, crossings, host, &sides))).collect()
 }
 
 /// Paced flows whose losses can be told, by kind.
 fn counted<'a>(
     seen: &'a Seen,
     falls: &'a [Fall],
+    crossings: &'a Crossings,
     numbered: bool,
 ) -> impl Iterator<Item = (&'a FlowSeen, &'a RoundSeen, Share)> {
     falls::undisturbed(seen, falls, StageKind::Load)
-        .filter(move |(_, _, round)| round.is_paced() && round.frame_bytes().is_some() == numbered)
+        .filter(move |(id, _, round)| {
+            round.is_paced() && round.frame_bytes().is_some() == numbered && !crossings.is_crowded(*id)
+        })
         .filter_map(|(id, flow, round)| Some((flow, round, of_flow(seen, id, flow, round)?)))
 }
 
 /// What each pair lost in all paced rounds of one kind.
 type Pairs = BTreeMap<(HostId, HostId), Share>;
 
-fn pairs(seen: &Seen, falls: &[Fall], numbered: bool) -> Pairs {
+fn pairs(seen: &Seen, falls: &[Fall], crossings: &Crossings, numbered: bool) -> Pairs {
     let mut pairs = Pairs::new();
-    for (flow, _, share) in counted(seen, falls, numbered) {
+    for (flow, _, share) in counted(seen, falls, crossings, numbered) {
         pairs.entry((flow.from, flow.to)).or_default().add(share);
     }
     pairs
@@ -174,7 +172,7 @@ fn sides(
     crossings: &Crossings,
     numbered: bool,
 ) -> BTreeMap<(HostId, Way), Side> {
-    let mut pairs = pairs(seen, falls, numbered);
+    let mut pairs = pairs(seen, falls, crossings, numbered);
     pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
     let trials = trials_of(&pairs);
     let (blames, _) = localise::explain_away(&trials, MOST);
@@ -190,16 +188,22 @@ fn sides(
         .iter()
         .filter(|blame| worse(of(blame)))
         .map(|blame| {
-            let rounds = by_load(seen, falls, numbered, blame);
+            let rounds = by_load(seen, falls, crossings, numbered, blame);
             ((blame.host, blame.way), Side { all: of(blame), rounds, numbered })
         })
         .collect()
 }
 
 /// What a side lost in each round, slowest first.
-fn by_load(seen: &Seen, falls: &[Fall], numbered: bool, side: &Blame) -> Vec<(f64, f64, Share)> {
+fn by_load(
+    seen: &Seen,
+    falls: &[Fall],
+    crossings: &Crossings,
+    numbered: bool,
+    side: &Blame,
+) -> Vec<(f64, f64, Share)> {
     let mut rounds: BTreeMap<u64, (f64, Share)> = BTreeMap::new();
-    for (flow, round, share) in counted(seen, falls, numbered) {
+    for (flow, round, share) in counted(seen, falls, crossings, numbered) {
         let own = if side.way == Way::Tx { flow.from } else { flow.to };
         if own == side.host {
             let (bps, all) = rounds.entry(round.start).or_default();
@@ -219,24 +223,6 @@ fn by_load(seen: &Seen, falls: &[Fall], numbered: bool, side: &Blame) -> Vec<(f6
     rounds
 }
 
-/// Between which packet rates a side begins to lose: held without loss, and lossy.
-fn knee(rounds: &[(f64, f64, Share)]) -> Option<(f64, f64)> {
-    (1..rounds.len()).rev().find_map(|split| {
-        let (slow, fast) = rounds.split_at(split);
-        let sum = |part: &[(f64, f64, Share)]| {
-            let mut all = Share::default();
-            for (.., share) in part {
-                all.add(*share);
-            }
-            all
-        };
-        let (clean, lossy) = (sum(slow), sum(fast));
-        let expected = clean.of as f64 * lossy.rate();
-        let is_knee = expected >= CLEAN_EXPECTED && clean.events as f64 <= CLEAN_LOST * expected;
-        is_knee.then(|| (slow[split - 1].1, fast[0].1))
-    })
-}
-
 /// Whether a host's side loses much where pairs send as fast as they go, and the fleet's do not:
 /// then it is slow for its losses. The share lost, where it is so.
 pub fn at_saturation(seen: &Seen, falls: &[Fall], host: HostId, way: Way) -> Option<Share> {
@@ -252,112 +238,6 @@ pub fn at_saturation(seen: &Seen, falls: &[Fall], host: HostId, way: Way) -> Opt
     let typical = robust::median(&rates).unwrap_or(0.0);
     let own = *sides.get(&(host, way))?;
     (own.rate() >= SATURATED && own.rate() >= SATURATED_FACTOR * typical).then_some(own)
-}
-
-fn finding(seen: &Seen, falls: &[Fall], host: HostId, sides: &[(Way, Side)]) -> Finding {
-    let mut all = Share::default();
-    for (_, side) in sides {
-        all.add(side.all);
-    }
-    let direction = Way::together(sides.iter().map(|(way, _)| *way));
-    let knees: Vec<Option<(f64, f64)>> =
-        sides.iter().map(|(_, side)| knee(&side.rounds).filter(|_| side.numbered)).collect();
-    let above: Option<Vec<(f64, f64)>> = knees.into_iter().collect();
-    let verb = direction.verb();
-    let caught = caught_by_checksums(seen, host, sides, all);
-    let of = if sides.iter().any(|(_, side)| side.numbered) { "frames" } else { "segments" };
-    let name = seen.name(host);
-    let mut numbers: Vec<(&str, f64)> = Vec::new();
-    let (kind, text) = match above.as_deref() {
-        _ if caught > 0 => {
-            numbers.push(("checksum_errors", caught as f64));
-            let text = format!(
-                "{name} changes what it {verb}: checksums caught {caught} packets, and {} of {} {of} were lost for it; look at its memory, its card's checksum offload (ethtool -k) and its cable",
-                all.events, all.of
-            );
-            (FindingKind::Corruption, text)
-        }
-        Some([(clean, lossy), ..]) => {
-            numbers.extend([("clean_pps", clean.round()), ("lossy_pps", lossy.round())]);
-            let text = format!(
-                "{name} loses frames that it {verb} once there are more than some {:.0} a second, and none up to {clean:.0}: {} of {} in all; look at ring sizes, interrupt moderation and queues (ethtool -g, -c, -l), then at an allowance of its instance",
-                lossy, all.events, all.of
-            );
-            (FindingKind::LossAboveRate, text)
-        }
-        _ if clean_below(seen, falls, host, sides, all).is_some() => {
-            let clean = clean_below(seen, falls, host, sides, all).unwrap_or_default();
-            numbers.push(("clean_bps", clean.round()));
-            let text = format!(
-                "{name} loses {:.2} % of what it {verb} at half load, {} of {} segments, and none of as many packets in small frames, up to {}: its bit rate is what it does not hold; look at its negotiated speed and at what polices it",
-                all.rate() * 100.0,
-                all.events,
-                all.of,
-                rate_text(Some(clean)),
-            );
-            (FindingKind::LossAboveRate, text)
-        }
-        _ => {
-            let text = format!(
-                "{name} loses {:.2} % of what it {verb} at loads that lose nothing elsewhere: {} of {} {of}; look at its cable, transceiver and switch port, then at its driver's error counters (ethtool -S)",
-                all.rate() * 100.0,
-                all.events,
-                all.of
-            );
-            (FindingKind::PacketLoss, text)
-        }
-    };
-    let fails = all.at_most() >= FAIL;
-    let mut finding = cause::bare(kind, if fails { Severity::Fail } else { Severity::Warn }, &[], text);
-    finding.direction = Some(direction);
-    finding.first_seen_s = first_lossy_s(seen, falls, host);
-    numbers.extend([("loss_share", all.rate()), ("lost", all.events as f64), ("sent", all.of as f64)]);
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
-    finding
-}
-
-/// Packets that checksums caught at the receivers of a lossy side, where they are a good part of
-/// what it lost: at the host itself for what it receives, at several others for what it sends.
-fn caught_by_checksums(seen: &Seen, host: HostId, sides: &[(Way, Side)], all: Share) -> u64 {
-    let of = |host: &HostId| seen.checksum_errors.get(host).copied().unwrap_or(0);
-    let others: Vec<u64> = seen
-        .hosts
-        .iter()
-        .map(|other| other.id)
-        .filter(|other| *other != host)
-        .map(|other| of(&other))
-        .collect();
-    let sends = sides.iter().any(|(way, _)| *way == Way::Tx);
-    let receives = sides.iter().any(|(way, _)| *way == Way::Rx);
-    let several = others.iter().filter(|errors| **errors > 0).count() >= 2.min(others.len());
-    let caught = u64::from(sends && several) * others.iter().sum::<u64>() + u64::from(receives) * of(&host);
-    if caught as f64 >= CAUGHT_MIN * all.events as f64 { caught } else { 0 }
-}
-
-/// Where only bulk data loses, the rate up to which as many packets in small frames did not.
-fn clean_below(seen: &Seen, falls: &[Fall], host: HostId, sides: &[(Way, Side)], all: Share) -> Option<f64> {
-    if sides.iter().any(|(_, side)| side.numbered) {
-        return None;
-    }
-    let own = |flow: &FlowSeen| {
-        sides.iter().any(|(way, _)| if *way == Way::Tx { flow.from == host } else { flow.to == host })
-    };
-    let (mut clean, mut bps) = (Share::default(), BTreeMap::<u64, f64>::new());
-    for (flow, round, share) in counted(seen, falls, true).filter(|(flow, ..)| own(flow)) {
-        clean.add(share);
-        *bps.entry(round.start).or_default() += flow.rate.map_or(0.0, |rate| rate.bps() as f64);
-    }
-    let expected = clean.of as f64 * all.rate();
-    let is_clean = expected >= CLEAN_EXPECTED && clean.events as f64 <= CLEAN_LOST * expected;
-    bps.into_values().reduce(f64::max).filter(|_| is_clean)
-}
-
-/// The beginning of the first paced round in which something of this host's was lost.
-fn first_lossy_s(seen: &Seen, falls: &[Fall], host: HostId) -> Option<f64> {
-    let all = [true, false].into_iter().flat_map(|numbered| counted(seen, falls, numbered));
-    all.filter(|(flow, _, share)| share.events > 0 && (flow.from == host || flow.to == host))
-        .map(|(_, round, _)| round.start_s())
-        .reduce(f64::min)
 }
 
 /// The smallest loss that a plan's paced rounds can tell of one side, given its packets.

@@ -37,7 +37,7 @@ use crate::model::{
 };
 
 /// Share of the attempts that must be missing: the last few of a round are still under way.
-const MISSING_MIN: f64 = 0.05;
+pub const MISSING_MIN: f64 = 0.05;
 
 /// Attempts of a pair below which nothing is said.
 const ATTEMPTS_MIN: u64 = 10;

@@ -27,7 +27,7 @@ use super::{
     seen::Seen,
     summary::{Finding, FindingKind, Severity},
 };
-use crate::model::fleet::host::HostId;
+use crate::model::{fleet::host::HostId, plan::layout::FlowId};
 use narrow::Carried;
 
 mod narrow;
@@ -44,6 +44,9 @@ const WITHIN_MAX: f64 = 0.2;
 /// How much two directions may differ for an uplink to be merely congested.
 const ALIKE: f64 = 0.15;
 
+/// Limited rounds below which an uplink is not called slow: two are two slow hosts' meeting.
+const FAULT_ROUNDS_MIN: usize = 3;
+
 /// From one rack to another.
 type Crossing = (String, String);
 
@@ -53,6 +56,7 @@ pub struct Crossings {
     racks: BTreeMap<HostId, String>,
     lossy: BTreeMap<Crossing, f64>,
     narrow: BTreeMap<Crossing, Carried>,
+    crowded: BTreeSet<FlowId>,
     /// The most that each carried at once, bits per second.
     most_bps: BTreeMap<Crossing, f64>,
 }
@@ -70,8 +74,9 @@ impl Crossings {
             return Self::default();
         }
         let mut crossings = Self { racks, ..Self::default() };
-        crossings.lossy = crossings.bad(&loss::trials(seen, falls));
         (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
+        crossings.crowded = narrow::crowded(&crossings, seen, &crossings.narrow);
+        crossings.lossy = crossings.bad(&loss::trials(seen, falls, &crossings));
         crossings
     }
 
@@ -83,6 +88,11 @@ impl Crossings {
     /// Whether what was measured between two hosts is the doing of a lossy crossing.
     pub fn loses(&self, from: HostId, to: HostId) -> bool {
         self.of_pair(from, to).is_some_and(|crossing| self.lossy.contains_key(&crossing))
+    }
+
+    /// Whether a flow's round asked more of a narrow crossing than it carries.
+    pub fn is_crowded(&self, flow: FlowId) -> bool {
+        self.crowded.contains(&flow)
     }
 
     /// Whether what passes between two hosts crosses what loses or carries too little.
@@ -140,7 +150,7 @@ impl Crossings {
     }
 
     fn narrow_finding(&self, from: &str, to: &str, carried: Carried) -> Finding {
-        let Carried { bps, usual_bps } = carried;
+        let Carried { bps, rounds, usual_bps } = carried;
         let back = (to.to_owned(), from.to_owned());
         let back_bps = match self.narrow.get(&back) {
             Some(back) => Some(back.bps),
@@ -152,14 +162,14 @@ impl Crossings {
             rate_text(Some(usual_bps)),
         );
         let number = ("crossing_bps", bps.round());
-        if back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
+        if rounds >= FAULT_ROUNDS_MIN && back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
             let text = format!(
                 "{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides"
             );
             return crossing(FindingKind::RackUplink, Severity::Fail, text, number);
         }
         let text = format!(
-            "{what}, and no more the other way: the uplink is shared by more than it carries; no host is accused of it"
+            "{what}, and not clearly more the other way: the uplink is shared by more than it carries; no host is accused of it"
         );
         crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
     }

@@ -2,6 +2,8 @@
 //!
 //! Knows numbers only; what they measure is the caller's.
 
+use std::collections::VecDeque;
+
 /// Scales a median absolute deviation to the standard deviation of a normal distribution
 /// with that spread: 1 / Φ⁻¹(3/4).
 pub const MAD_TO_SIGMA: f64 = 1.4826;
@@ -14,8 +16,48 @@ pub const MAD_TO_SIGMA: f64 = 1.4826;
 pub fn quantile(samples: &[f64], q: f64) -> Option<f64> {
     let mut sorted = samples.to_vec();
     sorted.sort_by(|a, b| a.partial_cmp(b).expect("samples are numbers"));
+    of_sorted(&sorted, q)
+}
+
+fn of_sorted(sorted: &[f64], q: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     Some(sorted[(last as f64 * q.clamp(0.0, 1.0)).round() as usize])
+}
+
+/// The last so many samples, kept in order: a quantile after each costs no sorting.
+#[derive(Clone, Debug)]
+pub struct Sliding {
+    most: usize,
+    arrived: VecDeque<f64>,
+    sorted: Vec<f64>,
+}
+
+impl Sliding {
+    /// Without samples; of later ones the last `most` are kept.
+    pub const fn new(most: usize) -> Self {
+        Self { most, arrived: VecDeque::new(), sorted: Vec::new() }
+    }
+
+    /// Takes a sample, and forgets the oldest where there are too many.
+    pub fn push(&mut self, sample: f64) {
+        self.arrived.push_back(sample);
+        self.sorted.insert(self.sorted.partition_point(|known| *known < sample), sample);
+        if self.arrived.len() > self.most
+            && let Some(oldest) = self.arrived.pop_front()
+        {
+            self.sorted.remove(self.sorted.partition_point(|known| *known < oldest));
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// Their `q` quantile, as [`quantile`] gives it.
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        of_sorted(&self.sorted, q)
+    }
 }
 
 /// The median; of an even count the mean of the middle two. `None` of nothing.
@@ -46,6 +88,23 @@ pub fn sigma_above(samples: &[f64], floor: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// For all samples: the sliding quantile is that of the last ones.
+        #[test]
+        fn sliding_quantiles_are_those_of_the_last_samples(
+            samples in prop::collection::vec(0.0f64..10.0, 1..40), q in 0.0f64..1.0
+        ) {
+            let mut sliding = Sliding::new(8);
+            for (place, sample) in samples.iter().enumerate() {
+                sliding.push(*sample);
+                let last = &samples[(place + 1).saturating_sub(8)..=place];
+                prop_assert_eq!(sliding.quantile(q), quantile(last, q));
+                prop_assert_eq!(sliding.len(), last.len());
+            }
+        }
+    }
 
     #[test]
     fn quantiles_and_medians_of_small_sets() {

@@ -3,13 +3,13 @@
 //! One fold for both uses: `judge` feeds the whole record, the live view feeds lines as
 //! they come. Nothing is judged here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{clocks::Off, files::Files};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
-        units::{BitRate, RunTime, SLOT_US},
+        units::{RunTime, SLOT_US},
     },
     plan::{
         layout::FlowId,
@@ -24,6 +24,7 @@ use crate::model::{
     },
 };
 
+mod carried;
 pub mod probes;
 mod round;
 
@@ -341,127 +342,6 @@ impl Seen {
         }
     }
 
-    /// What a host carried one way in a slot of a round: bits per second, and the share of
-    /// its flows that this is known of. `None` when no flow of that way was measured.
-    pub fn carried(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<(f64, f64)> {
-        let index = slot.checked_sub(round.start)? as usize;
-        let (mut bytes, mut known, mut all) = (0, 0u32, 0u32);
-        for flow in self.active(round, host, way, slot) {
-            all += 1;
-            if let Some(count) = flow.slots.get(index).copied().flatten() {
-                bytes += count;
-                known += 1;
-            }
-        }
-        let bps = bytes as f64 * 8e6 / SLOT_US as f64;
-        (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
-    }
-
-    /// The flows of a host, one way, that had something to carry in that slot and both of
-    /// whose ends took part in the stage by then.
-    pub fn active<'a>(
-        &'a self,
-        round: &'a RoundSeen,
-        host: HostId,
-        way: Way,
-        slot: u64,
-    ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
-        self.taking_part(round, host, way, slot)
-            .filter(move |(id, flow)| self.files.is_active(*id, &flow.slots, slot))
-            .map(|(_, flow)| flow)
-    }
-
-    fn taking_part<'a>(
-        &'a self,
-        round: &'a RoundSeen,
-        host: HostId,
-        way: Way,
-        slot: u64,
-    ) -> impl Iterator<Item = (FlowId, &'a FlowSeen)> + 'a {
-        let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
-        flows
-            .iter()
-            .filter_map(|id| Some((*id, self.flows.get(id)?)))
-            .filter(move |(_, flow)| self.took_part(round, flow, slot))
-    }
-
-    /// Whether both ends of a flow took part in its stage by a slot.
-    pub fn took_part(&self, round: &RoundSeen, flow: &FlowSeen, slot: u64) -> bool {
-        let absent = self.not_ready.get(&round.stage);
-        [flow.from, flow.to].iter().all(|host| {
-            let since = absent.and_then(|absent| absent.get(host));
-            since.is_none_or(|since| since.is_some_and(|since| since <= slot))
-        })
-    }
-
-    /// Whether a host has come to no stage up to a slot: its worker never had orders, and answers
-    /// nobody.
-    pub fn is_absent(&self, host: HostId, slot: u64) -> bool {
-        let missed = |round: &RoundSeen| {
-            let since = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
-            since.is_some_and(|since| since.is_none_or(|since| slot < since))
-        };
-        !self.not_ready.is_empty() && self.rounds.iter().take_while(|round| round.start <= slot).all(missed)
-    }
-
-    /// Whether every flow of that way has its count for a slot.
-    pub fn complete(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> bool {
-        self.carried(round, host, way, slot).is_some_and(|(_, known)| known >= 1.0)
-    }
-
-    /// The capacity of a host one way: as calibrated, else the fleet's median.
-    pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
-        let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
-            Way::Tx => *tx,
-            Way::Rx => *rx,
-        };
-        let own = self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64);
-        let all: Vec<f64> = self.capacities.values().filter_map(pick).map(|rate| rate.bps() as f64).collect();
-        let fleet = super::robust::median(&all);
-        match (own, fleet) {
-            // A card that died while it was calibrated has no level of its own.
-            (Some(own), Some(fleet)) if own < fleet * CAPACITY_CREDIBLE => Some(fleet),
-            (Some(own), _) => Some(own),
-            (None, fleet) => fleet,
-        }
-    }
-
-    /// What a host is to carry one way in a slot of a round, in bits per second; `None` where
-    /// no capacity is known.
-    pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<f64> {
-        let part = round.by_host.get(&host)?;
-        if round.makes_connections() {
-            return None;
-        }
-        let rates: Option<Vec<f64>> =
-            self.active(round, host, way, slot).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
-        match rates {
-            Some(rates) if round.is_paced() => Some(rates.iter().sum()),
-            _ => Some(self.capacity(host, way)? * part.load(way)),
-        }
-    }
-
-    /// The hosts that `host` exchanged data with, one way, in slots of a round, as far as any of
-    /// these was measured.
-    pub fn peers(
-        &self,
-        round: &RoundSeen,
-        host: HostId,
-        way: Way,
-        slots: std::ops::Range<u64>,
-    ) -> BTreeSet<HostId> {
-        let last = round.end.saturating_sub(1);
-        let places =
-            slots.start.saturating_sub(round.start) as usize..slots.end.saturating_sub(round.start) as usize;
-        let is_known = |flow: &FlowSeen| {
-            flow.slots.get(places.clone()).is_some_and(|own| own.iter().any(Option::is_some))
-        };
-        self.taking_part(round, host, way, last)
-            .filter(|(_, flow)| is_known(flow))
-            .map(|(_, flow)| flow.peer_of(host))
-            .collect()
-    }
-
     /// The instance of a host that ran at `at`, and its boot id.
     pub fn instances(&self, host: HostId) -> impl Iterator<Item = &(RunTime, Joined)> {
         self.joined.iter().filter(move |(_, joined)| joined.host == host)
@@ -485,8 +365,3 @@ impl Seen {
         self.hosts.get(host.index()).map_or("?", |host| host.name.as_str())
     }
 }
-
-/// Below this share of the fleet's median, a calibrated capacity is taken for the death of
-/// the card during calibration and not for its level: a factor of five is beyond any mix of
-/// healthy cards of one class, and only sets what a later fall is measured against.
-const CAPACITY_CREDIBLE: f64 = 0.2;

@@ -32,13 +32,13 @@ use crate::model::{
 };
 
 /// The least deficit that is worth a finding.
-const DEFICIT: f64 = 0.10;
+pub const DEFICIT: f64 = 0.10;
 
 /// Share of a component's flows that must lie below the limit.
 const HIT_MIN: f64 = 0.6;
 
 /// Flows of a component below which nothing is said.
-const FLOWS_MIN: usize = 3;
+pub const FLOWS_MIN: usize = 3;
 
 /// The median of a component must lie this many standard errors under its class to stand
 /// alone, without a confirming pass.

@@ -37,7 +37,7 @@ use crate::model::{
 };
 
 /// A probe is in a gap from this round trip on, microseconds: of a gap of 50 ms most are.
-const LATE_US: u32 = 20_000;
+pub const LATE_US: u32 = 20_000;
 
 /// Late probes in a row that make a gap.
 const ROW_MIN: usize = 3;

@@ -95,6 +95,15 @@ fn a_killed_worker_is_no_card() {
 }
 
 #[test]
+fn control_that_was_lost_and_came_back_while_data_flowed_is_a_note() {
+    let story = Story::storm(5, 200).contact(1, 60, ContactState::Lost).contact(1, 120, ContactState::Back);
+    let summary = judge(&story.record());
+    assert_eq!(summary.verdict, FleetVerdict::Healthy);
+    assert_eq!(kinds(&summary, 1), [FindingKind::ControlLost]);
+    assert_eq!(summary.hosts[1].findings[0].severity, Severity::Info);
+}
+
+#[test]
 fn a_frozen_worker_says_so_itself_when_it_runs_again() {
     let story = Story::storm(8, 200).dead(4, 60, 112).stalled(4, 60, 110);
     let summary = judge(&story.record());

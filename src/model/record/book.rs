@@ -46,33 +46,42 @@ pub enum RecordError {
     },
 }
 
-impl Record {
-    /// Reads a record from its text, line by line; spools may follow the record itself.
-    ///
-    /// Damaged lines are left out and said with their number, counted from 1. A record
-    /// whose closing line is missing says so: a cut exactly between two lines leaves no
-    /// other trace.
-    pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> {
-        let mut sound = Vec::new();
-        let mut damaged: Vec<(usize, LineError)> = Vec::new();
-        let mut damaged_count = 0_usize;
-        let mut total = 0_usize;
-        let mut last_is_cut = false;
-        for (number, text) in (1..).zip(lines) {
-            total = number;
-            last_is_cut = false;
-            match text::decode(text) {
-                Ok(line) => sound.push(line),
-                Err(why) => {
-                    last_is_cut = matches!(why, LineError::NotJson(_));
-                    damaged_count += 1;
-                    if damaged.len() < LOSSES_SAID_MAX {
-                        damaged.push((number, why));
-                    }
+/// A record that is being read from its text, line by line; spools may follow the record itself.
+#[derive(Debug, Default)]
+pub struct Reading {
+    sound: Vec<Line>,
+    damaged: Vec<(usize, LineError)>,
+    damaged_count: usize,
+    total: usize,
+    last_is_cut: bool,
+}
+
+impl Reading {
+    /// Takes the next line.
+    pub fn line(&mut self, text: &str) {
+        self.total += 1;
+        self.last_is_cut = false;
+        match text::decode(text) {
+            Ok(line) => self.sound.push(line),
+            Err(why) => {
+                self.last_is_cut = matches!(why, LineError::NotJson(_));
+                self.damaged_count += 1;
+                if self.damaged.len() < LOSSES_SAID_MAX {
+                    self.damaged.push((self.total, why));
                 }
             }
         }
+    }
 
+    /// The record. Damaged lines are left out and said with their number, counted from 1. A
+    /// record whose closing line is missing says so: a cut exactly between two lines leaves no
+    /// other trace.
+    ///
+    /// # Errors
+    ///
+    /// If there is no sound opening line, or it is of another schema.
+    pub fn finish(self) -> Result<Record, RecordError> {
+        let Self { sound, damaged, damaged_count, total, last_is_cut } = self;
         let mut losses: Vec<String> = damaged
             .iter()
             .filter(|(number, _)| !(last_is_cut && *number == total))
@@ -86,7 +95,7 @@ impl Record {
             losses.push("the last line is cut off".to_owned());
         }
 
-        let mut record = Self::from_lines(sound).map_err(|error| match error {
+        let mut record = Record::from_lines(sound).map_err(|error| match error {
             RecordError::NoOpening(_) => RecordError::NoOpening(match damaged.first() {
                 _ if total == 0 => "it is empty".to_owned(),
                 Some((number, why)) => format!("{total} lines; line {number}: {}", in_short(why)),
@@ -102,6 +111,19 @@ impl Record {
         losses.append(&mut record.losses);
         record.losses = losses;
         Ok(record)
+    }
+}
+
+impl Record {
+    /// Reads a record from its text, as [`Reading`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Reading::finish`].
+    pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> {
+        let mut reading = Reading::default();
+        lines.for_each(|line| reading.line(line));
+        reading.finish()
     }
 
     /// Puts sound lines in order, each once, and says which sequence numbers are missing

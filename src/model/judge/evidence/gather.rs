@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::table;
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
     judge::seen::Seen,
@@ -25,11 +26,28 @@ pub struct Told<'a, T> {
     pub what: &'a T,
 }
 
+/// A step of a counter that has a rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Ruled<'a> {
+    /// Since when.
+    pub since: RunTime,
+    /// Until when.
+    pub at: RunTime,
+    /// The kernel's boot id.
+    pub boot: &'a str,
+    /// The counter's name.
+    pub name: &'a str,
+    /// By how much.
+    pub by: i64,
+}
+
 /// What one host told.
 #[derive(Clone, Debug, Default)]
 pub struct HostTold<'a> {
     /// Steps of counters, in the order of time.
     pub counters: Vec<Told<'a, CountersMoved>>,
+    /// The same of counters that have a rule, by its place in the table.
+    pub ruled: BTreeMap<usize, Vec<Ruled<'a>>>,
     /// Lines of the kernel's log, in the order of time.
     pub kernel: Vec<Told<'a, KernelLine>>,
     /// Link facts, in the order of time.
@@ -75,7 +93,23 @@ impl<'a> Gathered<'a> {
             own.links.sort_by_key(|told| told.at);
             own.facts.sort_by_key(|told| told.at);
         }
+        gathered.find_rules();
         gathered
+    }
+
+    /// Looks each name up once: a large run tells millions of steps of some hundred counters.
+    fn find_rules(&mut self) {
+        let mut places: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        for own in self.hosts.values_mut() {
+            for Told { at, boot, what } in &own.counters {
+                for (name, by) in &what.moved {
+                    if let Some(place) = *places.entry(name).or_insert_with(|| table::place_of(name)) {
+                        let step = Ruled { since: what.since, at: *at, boot, name, by: *by };
+                        own.ruled.entry(place).or_default().push(step);
+                    }
+                }
+            }
+        }
     }
 
     /// What a host told; `None` where no line of its worker is in the record.

@@ -229,10 +229,15 @@ pub static COUNTERS: &[CounterRule] = &[
     },
 ];
 
+/// The place in [`COUNTERS`] of the rule that has a counter, if any.
+pub fn place_of(name: &str) -> Option<usize> {
+    let name = name.to_ascii_lowercase();
+    COUNTERS.iter().position(|rule| rule.names.iter().any(|pattern| fits(pattern, &name)))
+}
+
 /// The rule that has a counter, if any.
 pub fn rule_of(name: &str) -> Option<&'static CounterRule> {
-    let name = name.to_ascii_lowercase();
-    COUNTERS.iter().find(|rule| rule.names.iter().any(|pattern| fits(pattern, &name)))
+    place_of(name).map(|place| &COUNTERS[place])
 }
 
 /// Whether all of `name` is `pattern`, in which `*` stands for anything.

@@ -45,14 +45,14 @@ pub(in crate::model::judge) fn findings(
     let mut lossy: BTreeMap<Pair, Lossy> = BTreeMap::new();
     let mut typical = 0.0_f64;
     for numbered in [true, false] {
-        let mut pairs = pairs(seen, falls, numbered);
+        let mut pairs = pairs(seen, falls, crossings, numbered);
         pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
         let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
         typical = typical.max(robust::median(&rates).unwrap_or(0.0));
         let trials = trials_of(&pairs);
         let (_, left) = localise::explain_away(&trials, MOST);
         for trial in left.into_iter().map(|place| trials[place]) {
-            let flows = counted(seen, falls, numbered).filter(|(flow, _, share)| {
+            let flows = counted(seen, falls, crossings, numbered).filter(|(flow, _, share)| {
                 (flow.from, flow.to) == (trial.from, trial.to) && share.events > 0
             });
             let between = lossy.entry((trial.from.min(trial.to), trial.from.max(trial.to))).or_default();

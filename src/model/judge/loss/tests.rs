@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
     judge::{
-        summary::{Direction, Severity},
+        summary::{Direction, FindingKind, Severity},
         tests::field::{Field, losing},
     },
     record::line::DatagramFlow,

@@ -19,20 +19,28 @@ use crate::model::{
         seen::Seen,
         slow,
     },
-    plan::{dose::Pattern, layout::StageKind},
+    plan::{
+        dose::Pattern,
+        layout::{FlowId, StageKind},
+    },
 };
 
 /// What a crossing must carry of what as many flows do within a rack.
 const CARRIES_MIN: f64 = 0.9;
 
-/// Limited rounds below which nothing is said: one or two are two slow hosts' meeting.
-const ROUNDS_MIN: usize = 3;
+/// Limited rounds below which nothing is said.
+const ROUNDS_MIN: usize = 2;
+
+/// Share of what a crossing carries that may be asked of it without its queues filling.
+const ROOM: f64 = 0.85;
 
 /// What a crossing carried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Carried {
     /// In its limited rounds, bits per second.
     pub(super) bps: f64,
+    /// How many these are.
+    pub(super) rounds: usize,
     /// A single flow within a rack, bits per second.
     pub(super) usual_bps: f64,
 }
@@ -83,13 +91,14 @@ pub(super) fn of(
     let mosts = across.iter().map(|(crossing, rounds)| (crossing.clone(), most(rounds))).collect();
     let narrow = across.into_iter().filter_map(|(crossing, rounds)| {
         let rounds: Vec<Together> = rounds.into_values().collect();
-        Some((crossing, Carried { bps: limit(&rounds, usual)?, usual_bps: usual }))
+        let (bps, rounds) = limit(&rounds, usual)?;
+        Some((crossing, Carried { bps, rounds, usual_bps: usual }))
     });
     (narrow.collect(), mosts)
 }
 
-/// What rounds were limited to; `None` where they were not.
-fn limit(rounds: &[Together], usual: f64) -> Option<f64> {
+/// What rounds were limited to, and how many were; `None` where they were not.
+fn limit(rounds: &[Together], usual: f64) -> Option<(f64, usize)> {
     let limited: Vec<&Together> = rounds.iter().filter(|round| round.is_limited(usual)).collect();
     let bps = robust::median(&limited.iter().map(|round| round.sum()).collect::<Vec<_>>())?;
     let asking: Vec<&Together> =
@@ -100,5 +109,25 @@ fn limit(rounds: &[Together], usual: f64) -> Option<f64> {
     let is_narrow = limited.len() >= ROUNDS_MIN
         && limited.len() as f64 >= CROSSING_MIN * asking.len() as f64
         && senders(&limited) >= CROSSING_MIN * senders(&asking);
-    is_narrow.then_some(bps)
+    is_narrow.then_some((bps, limited.len()))
+}
+
+/// Paced flows that together asked more of a narrow crossing than it has room for: what they lost
+/// is its queue's.
+pub(super) fn crowded(
+    crossings: &Crossings,
+    seen: &Seen,
+    narrow: &BTreeMap<Crossing, Carried>,
+) -> BTreeSet<FlowId> {
+    let mut asked: BTreeMap<(usize, Crossing), (f64, Vec<FlowId>)> = BTreeMap::new();
+    for (id, flow) in &seen.flows {
+        let crossing = crossings.of_pair(flow.from, flow.to).filter(|crossing| narrow.contains_key(crossing));
+        if let (Some(crossing), Some(rate)) = (crossing, flow.rate) {
+            let (bps, flows) = asked.entry((flow.round, crossing)).or_default();
+            *bps += rate.bps() as f64;
+            flows.push(*id);
+        }
+    }
+    let over = asked.into_iter().filter(|((_, crossing), (bps, _))| *bps > ROOM * narrow[crossing].bps);
+    over.flat_map(|(_, (_, flows))| flows).collect()
 }

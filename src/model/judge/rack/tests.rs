@@ -77,3 +77,13 @@ fn without_racks_or_with_too_small_ones_nothing_is_told() {
     field.pairs(|a, b| if (a < 6) == (b < 6) { 78e6 } else { 40e6 });
     assert!(kinds(&field).is_empty());
 }
+
+#[test]
+fn what_is_lost_in_the_queue_of_a_congested_uplink_is_no_fault_of_it() {
+    let mut field = two_racks();
+    field.matchings(|a, b, crossing| if crosses(a, b) { 30e6 / crossing as f64 } else { 78e6 });
+    field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
+    assert_eq!(kinds(&field), [(FindingKind::SharedCongestion, Severity::Info); 2]);
+    let crossings = Crossings::of(&field.seen, &[]);
+    assert!(loss::findings(&field.seen, &[], &crossings).is_empty());
+}
