@@ -33,7 +33,7 @@ pub struct Arrival {
 
 /// After so long without an arrival nothing more is awaited; longer than any fault here holds
 /// a packet.
-const QUIET: Duration = Duration::from_millis(600);
+const QUIET: Duration = Duration::from_millis(450);
 
 /// Sends from `from` to `to`, and tells what arrives.
 pub fn trace(lab: &Lab, spec: &LabSpec, from: u16, to: u16, shots: Shots) -> Vec<Arrival> {

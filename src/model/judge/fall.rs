@@ -166,7 +166,7 @@ impl Watch {
 
     /// The level that this slot is held against.
     fn level_bps(&self, slot: Slot) -> Option<f64> {
-        let own = self.level.quantile(0.95).filter(|_| self.level.len() >= STEADY_SLOTS);
+        let own = self.level.quantile(0.95).filter(|_| self.level.count() >= STEADY_SLOTS);
         match (own, slot.expected_bps) {
             (Some(own), Some(expected)) => Some(own.min(expected)),
             (own, expected) => own.or(expected),

@@ -73,7 +73,7 @@ fn longest_stall_s(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
 /// Within what its verdict holds; what `excused` hosts kept from being measured counts as not planned.
 pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     let bytes = |way| {
-        let own = seen.flows.values().filter(|flow| match way {
+        let own = seen.flows_of(host).filter(|flow| match way {
             Way::Tx => flow.from == host,
             Way::Rx => flow.to == host,
         });
@@ -161,7 +161,7 @@ fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
 /// The share of a host's planned slots, both ways, that were measured.
 fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<f64> {
     let (mut planned, mut measured) = (0u64, 0u64);
-    for flow in seen.flows.values().filter(|flow| flow.from == host || flow.to == host) {
+    for flow in seen.flows_of(host) {
         if seen.rounds[flow.round].kind != StageKind::Load {
             continue;
         }
@@ -209,8 +209,7 @@ pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
     let ((from, first), (to, last)) = (links.first()?, links.last()?);
     let shown = last.rx_bytes.checked_sub(first.rx_bytes)?;
     let own: u64 = seen
-        .flows
-        .values()
+        .flows_of(host)
         .filter(|flow| flow.to == host)
         .map(|flow| {
             let start = seen.rounds[flow.round].start;

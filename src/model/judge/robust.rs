@@ -50,7 +50,7 @@ impl Sliding {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.arrived.len()
     }
 
@@ -101,7 +101,7 @@ mod tests {
                 sliding.push(*sample);
                 let last = &samples[(place + 1).saturating_sub(8)..=place];
                 prop_assert_eq!(sliding.quantile(q), quantile(last, q));
-                prop_assert_eq!(sliding.len(), last.len());
+                prop_assert_eq!(sliding.count(), last.len());
             }
         }
     }

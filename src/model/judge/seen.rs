@@ -84,6 +84,8 @@ pub struct Seen {
     pub suspects: Option<SuspectsSeen>,
     /// What calibration came to.
     pub capacities: Capacities,
+    /// The fleet's medians of it, to send and to receive, bits per second.
+    fleet_capacity: (Option<f64>, Option<f64>),
     /// And in the smallest frames a second, where that was measured.
     pub frame_rates: FrameRates,
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
@@ -102,6 +104,7 @@ pub struct Seen {
     /// Lines of each host's workers that were left out, for their clock jumped.
     pub off: BTreeMap<HostId, u64>,
     host_of_instance: BTreeMap<u16, HostId>,
+    flows_of_host: BTreeMap<HostId, Vec<FlowId>>,
 }
 
 /// Whether a flow is one that this host receives: nobody else's word on it counts.
@@ -210,7 +213,7 @@ impl Seen {
                 self.not_ready.entry(*stage).or_default().extend(hosts.iter().map(|host| (*host, None)));
             }
             (Body::Capacity { hosts, frames }, _) => {
-                self.capacities.clone_from(hosts);
+                self.calibrated(hosts.clone());
                 self.frame_rates.clone_from(frames);
             }
             (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
@@ -278,6 +281,9 @@ impl Seen {
                 if planned.dose.carriage.transport.moves_a_file() {
                     self.files.begins(flow.flow, start);
                 }
+                for host in [flow.from, flow.to] {
+                    self.flows_of_host.entry(host).or_default().push(flow.flow);
+                }
                 by_host.entry(flow.from).or_default().tx.push(flow.flow);
                 by_host.entry(flow.to).or_default().rx.push(flow.flow);
                 self.flows.insert(
@@ -340,6 +346,12 @@ impl Seen {
         for (flow, arrived) in samples.heard.iter().filter(|(flow, _)| own(flow, true)) {
             self.heard.push((at, *flow, *arrived));
         }
+    }
+
+    /// All flows that a host sends or receives.
+    pub fn flows_of(&self, host: HostId) -> impl Iterator<Item = &FlowSeen> {
+        let own = self.flows_of_host.get(&host).into_iter().flatten();
+        own.filter_map(|id| self.flows.get(id))
     }
 
     /// The instance of a host that ran at `at`, and its boot id.

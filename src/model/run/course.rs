@@ -47,6 +47,10 @@ pub const DRAIN: Duration = Duration::from_millis(300);
 /// line each 250 ms, and the last must have arrived.
 pub const DRAIN_CALIBRATE: Duration = Duration::from_millis(800);
 
+/// The same after suspects were tried once more: nothing follows, and what is told once a second
+/// must have been told.
+pub const DRAIN_CONFIRM: Duration = Duration::from_millis(1300);
+
 /// From the last stage's end to the question who is suspected: what is told once a second must
 /// have come, and answers to the last probes.
 pub const DRAIN_SUSPECTS: Duration = Duration::from_millis(2200);
@@ -305,7 +309,11 @@ impl Course {
     fn start(&mut self, stage: u16, at: RunTime) {
         let Some(planned) = self.stages.get(usize::from(stage)).cloned() else { return };
         let zero = RunTime((at + START_LEAD).0.next_multiple_of(SLOT_US));
-        let drain = if planned.kind == StageKind::Calibrate { DRAIN_CALIBRATE } else { DRAIN };
+        let drain = match planned.kind {
+            StageKind::Calibrate => DRAIN_CALIBRATE,
+            StageKind::Confirm => DRAIN_CONFIRM,
+            StageKind::Reach | StageKind::Load => DRAIN,
+        };
         let length = planned.length();
         self.note_not_ready(stage);
         self.phase = Phase::Running { stage, zero, until: zero + length + drain };

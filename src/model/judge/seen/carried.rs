@@ -9,7 +9,7 @@ use crate::model::{
         units::{BitRate, SLOT_US},
     },
     judge::robust,
-    plan::layout::FlowId,
+    plan::{layout::FlowId, schedule::Capacities},
 };
 
 /// Below this share of the fleet's median, a calibrated capacity is taken for the death of
@@ -86,6 +86,17 @@ impl Seen {
         self.carried(round, host, way, slot).is_some_and(|(_, known)| known >= 1.0)
     }
 
+    /// Takes what calibration came to.
+    pub fn calibrated(&mut self, capacities: Capacities) {
+        let median = |rates: Vec<Option<BitRate>>| {
+            let all: Vec<f64> = rates.into_iter().flatten().map(|rate| rate.bps() as f64).collect();
+            robust::median(&all)
+        };
+        let (tx, rx) = capacities.values().copied().unzip();
+        self.fleet_capacity = (median(tx), median(rx));
+        self.capacities = capacities;
+    }
+
     /// The capacity of a host one way: as calibrated, else the fleet's median.
     pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
         let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
@@ -93,8 +104,7 @@ impl Seen {
             Way::Rx => *rx,
         };
         let own = self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64);
-        let all: Vec<f64> = self.capacities.values().filter_map(pick).map(|rate| rate.bps() as f64).collect();
-        let fleet = robust::median(&all);
+        let fleet = if way == Way::Tx { self.fleet_capacity.0 } else { self.fleet_capacity.1 };
         match (own, fleet) {
             // A card that died while it was calibrated has no level of its own.
             (Some(own), Some(fleet)) if own < fleet * CAPACITY_CREDIBLE => Some(fleet),

@@ -60,7 +60,7 @@ impl Field {
         let capacity = Some(BitRate::from_bps(CARD_BPS as u64));
         let mut seen = Seen::default();
         seen.hosts = (0..n).map(host).collect();
-        seen.capacities = (0..n).map(|id| (HostId(id), (capacity, capacity))).collect();
+        seen.calibrated((0..n).map(|id| (HostId(id), (capacity, capacity))).collect());
         let mut field = Self { seen, n, stage: 2, next_flow: 1, next_slot: 20, lines: 0 };
         for id in 0..n {
             let joined = Joined {
