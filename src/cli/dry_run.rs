@@ -3,28 +3,35 @@
 use anyhow::Context as _;
 
 use super::{args::RunArgs, exit, failure::Failure, lab, output};
-use crate::model::{
-    fleet::{
-        host::{Host, HostId, NicFacts},
-        units::BitRate,
-    },
-    judge::sight,
-    plan::{
-        layout::{Plan, PlannedStage},
-        scenario::Scenario,
-        schedule,
+use crate::{
+    lab::spec::LabSpec,
+    model::{
+        fleet::{
+            host::{Host, HostId, NicFacts},
+            units::BitRate,
+        },
+        judge::sight,
+        plan::{
+            layout::{Plan, PlannedStage},
+            scenario::Scenario,
+            schedule,
+        },
     },
 };
 
+/// What cards carry that are not known yet: what most servers have at least.
+const USUAL_LINK: BitRate = BitRate::from_bps(1_000_000_000);
+
 pub(super) fn main(scenario: &Scenario, hosts: u16, args: &RunArgs, seed: u64) -> Result<u8, Failure> {
-    let fleet = placeholders(hosts, args)?;
+    let lab = args.fleet.lab.map(|hosts| lab::spec(hosts, &args.lab)).transpose()?;
+    let fleet = placeholders(hosts, lab.as_ref())?;
     let plan = schedule::plan(scenario, &fleet, seed).map_err(Failure::usage)?;
     if args.printing.json {
         let text =
             serde_json::to_string_pretty(&plan).context("cannot render the plan").map_err(Failure::failed)?;
         output::data(&format!("{text}\n"))?;
     } else {
-        let link = link(args)?;
+        let link = lab.map_or(USUAL_LINK, |lab| lab.nic_rate);
         output::data(&format!(
             "{}\n{}\nnothing was sent\n",
             table(scenario, &plan, hosts),
@@ -35,8 +42,7 @@ pub(super) fn main(scenario: &Scenario, hosts: u16, args: &RunArgs, seed: u64) -
 }
 
 /// Hosts with the names that they will have as far as that is known before they come.
-fn placeholders(hosts: u16, args: &RunArgs) -> Result<Vec<Host>, Failure> {
-    let lab = args.fleet.lab.map(|hosts| lab::spec(hosts, &args.lab)).transpose()?;
+fn placeholders(hosts: u16, lab: Option<&LabSpec>) -> Result<Vec<Host>, Failure> {
     let prefix = if lab.is_some() { "h" } else { "expected-" };
     (0..hosts)
         .map(|number| {
@@ -65,12 +71,6 @@ fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
         "pattern",
         "streams",
     )
-}
-
-/// What the cards carry: the lab's, or what most servers have at least.
-fn link(args: &RunArgs) -> Result<BitRate, Failure> {
-    let lab = args.fleet.lab.map(|hosts| lab::spec(hosts, &args.lab)).transpose()?;
-    Ok(lab.map_or(BitRate::from_bps(1_000_000_000), |lab| lab.nic_rate))
 }
 
 /// The smallest fault of each kind that the plan sees.

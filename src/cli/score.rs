@@ -16,6 +16,7 @@ use super::{args::ScoreArgs, exit, failure::Failure, files, output, scenarios};
 use crate::{
     lab::score::{self, CASES, Case, Heard, Load, Outcome},
     model::judge::summary::Summary,
+    worker::bench::Machine,
 };
 
 mod kept;
@@ -82,10 +83,7 @@ fn again(turns: &[Turn], out: &Path, keep: &Path, mut outcomes: Vec<Outcome>) ->
         }
     }
     let lines = outcomes.iter().map(|own| serde_json::to_string(own).expect("plain data") + "\n");
-    let path = out.join(LINES);
-    fs::write(&path, lines.collect::<Vec<_>>().concat())
-        .with_context(|| format!("cannot write {}", path.display()))
-        .map_err(Failure::failed)?;
+    files::write_whole(&out.join(LINES), lines.collect::<Vec<_>>().concat())?;
     write(out, &outcomes)?;
     output::note(&format!("{judged} of {} runs judged again: {}", outcomes.len(), out.join(PAGE).display()));
     Ok(if outcomes.iter().all(Outcome::is_right) { exit::OK } else { exit::UNHEALTHY })
@@ -148,26 +146,16 @@ fn write(out: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
     sorted.sort_by_key(|own| (place(own), own.seed));
     let tally = serde_json::json!({ "board": score::Board::of(&sorted), "runs": sorted });
     let tally = serde_json::to_string_pretty(&tally).expect("plain data") + "\n";
-    for (name, text) in [(PAGE, score::page(&sorted, &about(sorted.len()))), (TALLY, tally)] {
-        let path = out.join(name);
-        fs::write(&path, text)
-            .with_context(|| format!("cannot write {}", path.display()))
-            .map_err(Failure::failed)?;
-    }
-    Ok(())
+    files::write_whole(&out.join(PAGE), score::page(&sorted, &about(sorted.len())))?;
+    files::write_whole(&out.join(TALLY), tally)
 }
 
 fn about(runs: usize) -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|two| two.1);
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let Machine { cpu, cores, kernel } = Machine::read();
     format!(
-        "Written by `nicburn lab score`, nicburn {}, {} ({cores} cores), Linux {kernel}, {}: {runs} runs, one after the \
+        "Written by `nicburn lab score`, nicburn {}, {cpu} ({cores} cores), Linux {kernel}, {}: {runs} runs, one after the \
          other, in fleets of namespaces with faults injected live. Runs are not told what is broken.",
         env!("CARGO_PKG_VERSION"),
-        model.unwrap_or("an unknown CPU"),
         humantime::format_rfc3339_seconds(std::time::SystemTime::now())
             .to_string()
             .split('T')

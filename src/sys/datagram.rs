@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::socket::{room_for_arrivals, room_for_sending, set};
+use super::socket::{ARRIVALS, SENDING, ask_for_room, set};
 
 /// `UDP_SEGMENT` and `UDP_GRO` of `linux/udp.h`, since Linux 4.18 and 5.0.
 const UDP_SEGMENT: libc::c_int = 103;
@@ -61,13 +61,13 @@ pub fn drop_notices(socket: &UdpSocket) {
 /// Asks for a receive buffer of so many bytes, past the system's limit where that is
 /// permitted. Returns what was got.
 pub fn raise_receive_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize> {
-    room_for_arrivals(socket, bytes)?;
+    ask_for_room(socket, ARRIVALS, bytes)?;
     socket2::SockRef::from(socket).recv_buffer_size()
 }
 
 /// As [`raise_receive_buffer`], for sending.
 pub fn raise_send_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize> {
-    room_for_sending(socket, bytes)?;
+    ask_for_room(socket, SENDING, bytes)?;
     socket2::SockRef::from(socket).send_buffer_size()
 }
 

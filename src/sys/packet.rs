@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     carrier::index_of,
-    socket::{room_for_arrivals, room_for_sending, set},
+    socket::{ARRIVALS, SENDING, ask_for_room, set},
 };
 
 /// Options of `linux/if_packet.h` that the `libc` crate lacks.
@@ -38,7 +38,7 @@ impl PacketSocket {
     pub fn taking(iface: &str) -> io::Result<Self> {
         let socket = Self::open(iface, ALL)?;
         set(&socket.fd, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1 as libc::c_int)?;
-        room_for_arrivals(&socket.fd, BUFFER_BYTES)?;
+        ask_for_room(&socket.fd, ARRIVALS, BUFFER_BYTES)?;
         Ok(socket)
     }
 
@@ -49,7 +49,7 @@ impl PacketSocket {
     /// If the kernel refuses; a mark needs `CAP_NET_ADMIN`.
     pub fn sending(iface: &str, mark: Option<u32>) -> io::Result<Self> {
         let socket = Self::open(iface, 0)?;
-        room_for_sending(&socket.fd, BUFFER_BYTES)?;
+        ask_for_room(&socket.fd, SENDING, BUFFER_BYTES)?;
         mark.map_or(Ok(()), |mark| set(&socket.fd, libc::SOL_SOCKET, libc::SO_MARK, mark))?;
         Ok(socket)
     }

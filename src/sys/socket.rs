@@ -24,18 +24,16 @@ pub(super) fn set<T: Copy>(
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks for room for what arrives, past the system's limit where that is permitted.
-pub(super) fn room_for_arrivals(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
-    let bytes = bytes as libc::c_int;
-    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, bytes)
-        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, bytes))
-}
+/// Room for what arrives and for what is sent: the option that passes the system's limit, and the
+/// one that anybody may set.
+pub(super) const ARRIVALS: [libc::c_int; 2] = [libc::SO_RCVBUFFORCE, libc::SO_RCVBUF];
+pub(super) const SENDING: [libc::c_int; 2] = [libc::SO_SNDBUFFORCE, libc::SO_SNDBUF];
 
-/// As [`room_for_arrivals`], for what is sent.
-pub(super) fn room_for_sending(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+/// Asks for so much room, past the system's limit where that is permitted.
+pub(super) fn ask_for_room(socket: &impl AsRawFd, of: [libc::c_int; 2], bytes: usize) -> io::Result<()> {
+    let [forced, plain] = of;
     let bytes = bytes as libc::c_int;
-    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, bytes)
-        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, bytes))
+    set(socket, libc::SOL_SOCKET, forced, bytes).or_else(|_| set(socket, libc::SOL_SOCKET, plain, bytes))
 }
 
 /// Lets TCP itself space out its segments to `bytes_per_s`.

@@ -30,6 +30,7 @@ use spec::Engine;
 
 pub use end::carry;
 pub use error::BenchError;
+pub(crate) use machine::Machine;
 pub use measure::END_COMMAND;
 pub use results::{Outcome, Results};
 
@@ -94,7 +95,7 @@ pub fn run(
         date: humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         optimised: !cfg!(debug_assertions),
-        machine: machine::Machine::read(),
+        machine: Machine::read(),
         congestion_control: place.congestion_control.clone(),
         peers: peers.collect(),
         cases: vec![],

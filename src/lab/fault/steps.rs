@@ -126,16 +126,22 @@ pub(crate) struct Site<'a> {
     pub(super) spec: &'a LabSpec,
 }
 
-/// Rules at the port, for what comes in there (a name of `tx…`) or leaves.
+/// Rules at the port, for what the host sends or for what it receives.
 struct Chain {
     name: &'static str,
+    /// nft's hook, and the end of a path that packets name there.
+    hook: (&'static str, &'static str),
     priority: i32,
     rules: Vec<String>,
 }
 
 impl Chain {
-    const fn new(name: &'static str, priority: i32, rules: Vec<String>) -> Self {
-        Self { name, priority, rules }
+    const fn sent(priority: i32, rules: Vec<String>) -> Self {
+        Self { name: "tx", hook: ("ingress", "daddr"), priority, rules }
+    }
+
+    const fn received(name: &'static str, priority: i32, rules: Vec<String>) -> Self {
+        Self { name, hook: ("egress", "saddr"), priority, rules }
     }
 }
 
@@ -187,7 +193,7 @@ impl Site<'_> {
 
     /// A table with sets and the rules of both directions, taken away at the end.
     pub(super) fn table_with(&self, sets: &str, tx: &[String], rx: &[String], over_s: Option<f64>) -> Steps {
-        self.table_of(sets, &[Chain::new("tx", 0, tx.to_vec()), Chain::new("rx", 0, rx.to_vec())], over_s)
+        self.table_of(sets, &[Chain::sent(0, tx.to_vec()), Chain::received("rx", 0, rx.to_vec())], over_s)
     }
 
     fn table_of(&self, sets: &str, chains: &[Chain], over_s: Option<f64>) -> Steps {
@@ -198,11 +204,10 @@ impl Site<'_> {
     }
 
     /// nft's text of a chain; none of one without rules.
-    fn chain(&self, Chain { name, priority, rules }: &Chain) -> String {
+    fn chain(&self, Chain { name, hook: (hook, side), priority, rules }: &Chain) -> String {
         if rules.is_empty() {
             return String::new();
         }
-        let (hook, side) = if name.starts_with("tx") { ("ingress", "daddr") } else { ("egress", "saddr") };
         // Between two hosts the far one is told by its hardware address.
         let guard = match self.place {
             Place::Path(_, other) => format!("ether {side} {} ", data_mac(other)),
@@ -222,6 +227,7 @@ impl Site<'_> {
         let mut lines = Vec::new();
         let mut helpers = Vec::new();
         let mut ends = Vec::new();
+        let mut chains = Vec::new();
         for (way, has) in [("t", direction.has_tx()), ("r", direction.has_rx())] {
             if !has {
                 continue;
@@ -236,19 +242,16 @@ impl Site<'_> {
             let sends = if way == "t" { far.clone() } else { self.port() };
             let marks = way == "r";
             helpers.push(Helper::Cable { takes: far, sends, marks, treatment });
+            // A cable is the host's end of the wire: other faults of this port treat what the
+            // host sends before it, and what the host receives after it.
+            let rule = packets::handing(self.ip(), hand, &near);
+            if marks {
+                chains.push(Chain::received("rx", -10, vec![format!("{} {rule}", packets::fresh())]));
+                chains.push(Chain::received("rx_again", -5, vec![packets::forget_cable()]));
+            } else {
+                chains.push(Chain::sent(10, vec![rule]));
+            }
             ends.push(near);
-        }
-        // A cable is the host's end of the wire: other faults of this port treat what the host
-        // sends before it, and what the host receives after it.
-        let mut chains = Vec::new();
-        if direction.has_tx() {
-            let rule = packets::handing(self.ip(), hand, &format!("x{n}ta"));
-            chains.push(Chain::new("tx", 10, vec![rule]));
-        }
-        if direction.has_rx() {
-            let rule = packets::handing(self.ip(), hand, &format!("x{n}ra"));
-            chains.push(Chain::new("rx", -10, vec![format!("{} {rule}", packets::fresh())]));
-            chains.push(Chain::new("rx_again", -5, vec![packets::forget_cable()]));
         }
         let mut steps = self.table_of("", &chains, None);
         let links = Action::Ip { at: At::Switch, text: lines.concat() };

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt::Write};
 use serde::Serialize;
 
 use super::{Class, Outcome, SickSeen, bounds};
+use crate::model::judge::summary::Direction;
 
 /// Counts over some outcomes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -214,8 +215,8 @@ fn verdict(sick: &SickSeen) -> String {
         (_, false, _) => format!("{place}, **another kind**"),
         (_, _, Some(false)) => format!("{place} {}, **another direction**", sick.kind.name()),
         (_, _, Some(true)) => {
-            let direction = sick.direction.map(|way| format!(" {way:?}").to_lowercase()).unwrap_or_default();
-            format!("{place} {}{direction}", sick.kind.name())
+            let direction = sick.direction.map_or("", Direction::name);
+            format!("{place} {} {direction}", sick.kind.name())
         }
         (_, _, None) => format!("{place} {}", sick.kind.name()),
     }

@@ -167,8 +167,7 @@ fn seen(sick: &Sick, drawn: &Drawn, summary: &Summary, heard: &Heard) -> SickSee
 /// All that does not simply pass, in words.
 fn said(summary: &Summary) -> Vec<String> {
     let finding = |whose: &str, finding: &Finding| {
-        let direction =
-            finding.direction.map(|direction| format!(" {direction:?}").to_lowercase()).unwrap_or_default();
+        let direction = finding.direction.map(|way| format!(" {}", way.name())).unwrap_or_default();
         format!("{whose}: {}{direction} ({:?})", finding.kind.name(), finding.severity).to_lowercase()
     };
     let mut lines: Vec<String> = Vec::new();

@@ -127,7 +127,7 @@ fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
         .filter(|((from, to), _)| *to == host && *from != host)
         .map(|(_, peer)| peer)
         .collect();
-    let moved = seen.flows.values().any(|flow| (flow.from == host || flow.to == host) && flow.bytes() > 0);
+    let moved = seen.flows_of(host).any(|flow| flow.bytes() > 0);
     let blocked = !inbound.is_empty() && inbound.iter().all(|peer| peer.tcp_us.is_none()) && !moved;
     blocked.then(|| {
         let why = inbound.first().map_or("", |peer| peer.why.as_str());

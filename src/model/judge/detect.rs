@@ -67,7 +67,8 @@ pub fn detect(seen: &Seen) -> Detected {
         precedence::keep_causes(own);
         own.sort_by_key(|finding| (finding.severity, finding.kind));
     }
-    let mut fleet = fleet_findings(seen, &falls, &explained, &crossings, &hosts);
+    let mut fleet = paths(seen, &falls, &explained, &crossings, &hosts);
+    fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
     fleet.extend(limit::finding(seen));
     fleet.extend(corruption.fleet);
@@ -85,15 +86,9 @@ fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<Host
     own.collect()
 }
 
-/// Findings on paths and the fleet as a whole.
-fn fleet_findings(
-    seen: &Seen,
-    falls: &[Fall],
-    explained: &Explained,
-    crossings: &Crossings,
-    hosts: &BTreeMap<HostId, Vec<Finding>>,
-) -> Vec<Finding> {
-    let mut fleet = paths(seen, falls, explained, crossings, hosts);
+/// Findings on the fleet as a whole.
+fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Finding> {
+    let mut fleet = Vec::new();
     if !explained.shared.is_empty() {
         let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
         let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();

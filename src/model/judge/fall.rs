@@ -77,29 +77,15 @@ pub enum Turn {
 }
 
 /// Watches one host in one direction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Watch {
-    level: Sliding,
+    level: Sliding<LEVEL_SLOTS_MAX>,
     recent: VecDeque<(u64, f64)>,
     low_since: Option<u64>,
     low_count: usize,
     back_since: Option<u64>,
     back_count: usize,
     open: bool,
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self {
-            level: Sliding::new(LEVEL_SLOTS_MAX),
-            recent: VecDeque::new(),
-            low_since: None,
-            low_count: 0,
-            back_since: None,
-            back_count: 0,
-            open: false,
-        }
-    }
 }
 
 impl Watch {

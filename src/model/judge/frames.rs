@@ -216,7 +216,7 @@ pub fn stuck(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
 
 /// Whether a suspect's side has a hole at some size in a confirming round with one partner.
 pub fn reproduced(seen: &Seen, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let pair = if way == Way::Tx { (host, partner) } else { (partner, host) };
+    let pair = way.ends(host, partner);
     let sizes = tried(seen, StageKind::Confirm);
     let own: Vec<Tried> = sizes.values().filter_map(|pairs| pairs.get(&pair).copied()).collect();
     let tried = own.iter().any(|tried| tried.sent + tried.refused >= SENT_MIN);

@@ -38,10 +38,7 @@ pub struct Trial {
 impl Trial {
     /// Whether a side takes part in it.
     pub fn touches(&self, host: HostId, way: Way) -> bool {
-        match way {
-            Way::Tx => self.from == host,
-            Way::Rx => self.to == host,
-        }
+        way.of(self.from, self.to) == host
     }
 
     /// The other end.

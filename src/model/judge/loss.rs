@@ -165,6 +165,28 @@ fn trials_of(pairs: &Pairs) -> Vec<Trial> {
     pairs.iter().map(trial).collect()
 }
 
+/// What explains the losses of one kind of rounds: sides of hosts, and single pairs for the rest.
+struct Explained {
+    trials: Vec<Trial>,
+    /// What each trial lost.
+    shares: Vec<Share>,
+    blames: Vec<Blame>,
+    /// Bad trials that no side explains, as places in `trials`.
+    left: Vec<usize>,
+    /// What a pair loses at the median.
+    typical: f64,
+}
+
+fn explained(seen: &Seen, falls: &[Fall], crossings: &Crossings, numbered: bool) -> Explained {
+    let mut pairs = pairs(seen, falls, crossings, numbered);
+    pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
+    let trials = trials_of(&pairs);
+    let (blames, left) = localise::explain_away(&trials, MOST);
+    let shares: Vec<Share> = pairs.into_values().collect();
+    let typical = robust::median(&shares.iter().map(|share| share.rate()).collect::<Vec<_>>()).unwrap_or(0.0);
+    Explained { trials, shares, blames, left, typical }
+}
+
 /// The sides that lose more than healthy ones.
 fn sides(
     seen: &Seen,
@@ -172,24 +194,18 @@ fn sides(
     crossings: &Crossings,
     numbered: bool,
 ) -> BTreeMap<(HostId, Way), Side> {
-    let mut pairs = pairs(seen, falls, crossings, numbered);
-    pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
-    let trials = trials_of(&pairs);
-    let (blames, _) = localise::explain_away(&trials, MOST);
-    let shares: Vec<Share> = pairs.into_values().collect();
-    let typical = robust::median(&shares.iter().map(|share| share.rate()).collect::<Vec<_>>()).unwrap_or(0.0);
+    let Explained { shares, blames, typical, .. } = explained(seen, falls, crossings, numbered);
     let of = |blame: &Blame| {
         let mut all = Share::default();
         blame.trials.iter().for_each(|place| all.add(shares[*place]));
         all
     };
     let worse = |all: Share| all.at_least() > CLEAN && all.rate() >= FLEET_FACTOR * typical;
-    blames
-        .iter()
-        .filter(|blame| worse(of(blame)))
-        .map(|blame| {
+    let worse_ones = blames.iter().map(|blame| (blame, of(blame))).filter(|(_, all)| worse(*all));
+    worse_ones
+        .map(|(blame, all)| {
             let rounds = by_load(seen, falls, crossings, numbered, blame);
-            ((blame.host, blame.way), Side { all: of(blame), rounds, numbered })
+            ((blame.host, blame.way), Side { all, rounds, numbered })
         })
         .collect()
 }
@@ -204,8 +220,7 @@ fn by_load(
 ) -> Vec<(f64, f64, Share)> {
     let mut rounds: BTreeMap<u64, (f64, Share)> = BTreeMap::new();
     for (flow, round, share) in counted(seen, falls, crossings, numbered) {
-        let own = if side.way == Way::Tx { flow.from } else { flow.to };
-        if own == side.host {
+        if flow.touches(side.host, side.way) {
             let (bps, all) = rounds.entry(round.start).or_default();
             *bps += flow.rate.map_or(0.0, |rate| rate.bps() as f64);
             all.add(share);

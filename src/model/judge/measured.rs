@@ -25,7 +25,7 @@ const LOADED_SHARE: f64 = 0.9;
 const BEST_SLOTS: usize = 5;
 
 /// Planned load from which on a stage is meant to saturate a host.
-const SATURATES: f64 = 0.9;
+pub const SATURATES: f64 = 0.9;
 
 /// Share of own bytes that must show on the interface's counters.
 const SHOWN_SHARE: f64 = 0.95;
@@ -73,10 +73,7 @@ fn longest_stall_s(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
 /// Within what its verdict holds; what `excused` hosts kept from being measured counts as not planned.
 pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     let bytes = |way| {
-        let own = seen.flows_of(host).filter(|flow| match way {
-            Way::Tx => flow.from == host,
-            Way::Rx => flow.to == host,
-        });
+        let own = seen.flows_of(host).filter(|flow| flow.touches(host, way));
         let counted: Vec<u64> = own
             .filter(|flow| flow.slots.iter().any(Option::is_some))
             .map(super::seen::FlowSeen::bytes)

@@ -103,8 +103,7 @@ fn refuses(seen: &Seen, host: HostId, ways: &[Way]) -> bool {
     let mut seconds: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for (at, id, told) in &seen.connects {
         let own = seen.flows.get(id).is_some_and(|flow| {
-            seen.rounds[flow.round].kind == StageKind::Load
-                && ways.iter().any(|way| if *way == Way::Tx { flow.from == host } else { flow.to == host })
+            seen.rounds[flow.round].kind == StageKind::Load && ways.iter().any(|way| flow.touches(host, *way))
         });
         if own {
             let second = seconds.entry(second_of(*at)).or_default();

@@ -17,7 +17,10 @@
 //!
 //! Whose fault a silence is: `explain`. Falls of throughput: `falls`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
     falls::Fall,
@@ -28,7 +31,10 @@ use super::{
     summary::Direction,
 };
 use crate::model::{
-    fleet::{host::HostId, units::SLOT_US},
+    fleet::{
+        host::HostId,
+        units::{SLOT_US, SLOTS_PER_S},
+    },
     record::probe::TICK_US,
 };
 
@@ -96,10 +102,23 @@ impl Outage {
         self.since * SLOTS
     }
 
+    /// The first slot after it; beyond all slots where its end was not seen.
+    const fn end_slot(&self) -> u64 {
+        match self.until {
+            Some(until) => until * SLOTS,
+            None => u64::MAX,
+        }
+    }
+
+    /// Whether it lasted while a fall did, give or take so many slots.
+    fn is_near(&self, fall: &Fall, slots: u64) -> bool {
+        self.since_slot() < fall.end().saturating_add(slots)
+            && fall.since < self.end_slot().saturating_add(slots)
+    }
+
     /// Whether it lasted while a fall did.
     pub fn overlaps(&self, fall: &Fall) -> bool {
-        let end = self.until.map_or(u64::MAX, |until| until * SLOTS);
-        self.since_slot() < fall.end() && fall.since < end
+        self.is_near(fall, 0)
     }
 }
 
@@ -149,21 +168,18 @@ fn missed_by_most(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, tick:
 
 /// Falls that only probes show: in stages without load, and between rounds.
 pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
-    let all = all(seen).into_iter().filter(|outage| {
-        let (from, to) = (outage.since * SLOTS, outage.until.map_or(u64::MAX, |until| until * SLOTS));
-        !known.iter().any(|fall| {
-            // Its partners' falls may begin a second earlier, and end one later.
-            let own = fall.host == outage.host;
-            own && fall.since < to.saturating_add(10) && from < fall.end().saturating_add(10)
-        })
-    });
+    // Its partners' falls may begin a second earlier, and end one later.
+    let is_known = |outage: &Outage| {
+        known.iter().any(|fall| fall.host == outage.host && outage.is_near(fall, SLOTS_PER_S))
+    };
+    let all = all(seen).into_iter().filter(|outage| !is_known(outage));
     all.map(|outage| {
-        let since = outage.since * SLOTS;
+        let since = outage.since_slot();
         Fall {
             host: outage.host,
             direction: Direction::Both,
             since,
-            until: outage.until.map(|until| until * SLOTS),
+            until: outage.until.map(|_| outage.end_slot()),
             round: seen.rounds.iter().rposition(|round| round.start <= since).unwrap_or(0),
             peers: outage.observers,
             // It was under no load that could have killed it.
@@ -176,13 +192,9 @@ pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
 
 /// Whether probes show that it was this host, and none of its partners, that fell silent.
 pub fn was_out_during(outages: &[Outage], host: HostId, fall: &Fall) -> bool {
-    outages.iter().any(|outage| {
-        let (from, to) = (outage.since * SLOTS, outage.until.map_or(u64::MAX, |until| until * SLOTS));
-        outage.host == host
-            && outage.observers.len() >= 2
-            && from < fall.end().saturating_add(SLOTS)
-            && fall.since < to.saturating_add(SLOTS)
-    })
+    outages
+        .iter()
+        .any(|outage| outage.host == host && outage.observers.len() >= 2 && outage.is_near(fall, SLOTS))
 }
 
 /// What passed to and from a host while it was down.
@@ -200,25 +212,29 @@ pub struct Alive {
 pub fn alive_during(seen: &Seen, fall: &Fall) -> Option<Alive> {
     let (from, to) = ticks_within(seen, fall);
     let lost = |(a, b): &(HostId, HostId)| fall.peers.contains(a) || fall.peers.contains(b);
-    let answered = |asked: Asked| {
-        let outcomes: Vec<Outcome> = partners(seen, fall.host, asked)
-            .filter(lost)
-            .flat_map(|(a, b)| (from..to).filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
-            .collect();
-        let alive = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
-        (outcomes.len() >= PROBES_MIN).then_some(alive as f64 >= ALIVE_SHARE * outcomes.len() as f64)
-    };
+    let answered =
+        |asked: Asked| are_answered(seen, partners(seen, fall.host, asked).filter(lost), asked, from..to);
     Some(Alive { echoes: answered(Asked::Echo)?, handshakes: answered(Asked::Handshake)? })
 }
 
 /// Whether a host's echoes were answered, of the whole run's most.
 pub fn answers(seen: &Seen, host: HostId) -> bool {
     let ticks = 0..seen.probes.ticks();
-    let all: Vec<Outcome> = partners(seen, host, Asked::Echo)
-        .flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, Asked::Echo, tick)))
+    are_answered(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks).unwrap_or(false)
+}
+
+/// Whether most of what pairs asked in some ticks was answered; `None` where too little was.
+fn are_answered(
+    seen: &Seen,
+    pairs: impl Iterator<Item = (HostId, HostId)>,
+    asked: Asked,
+    ticks: Range<u64>,
+) -> Option<bool> {
+    let outcomes: Vec<Outcome> = pairs
+        .flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
         .collect();
-    let answered = all.iter().filter(|outcome| **outcome != Outcome::Lost).count();
-    all.len() >= PROBES_MIN && answered as f64 >= ALIVE_SHARE * all.len() as f64
+    let answered = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
+    (outcomes.len() >= PROBES_MIN).then_some(answered as f64 >= ALIVE_SHARE * outcomes.len() as f64)
 }
 
 /// Ordered pairs of probes in which a host is one end.
@@ -250,9 +266,7 @@ pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
     // What a host hears shows that its receiving side lives; what others hear of it, that its
     // sending side does.
     let heard = |way: Way| {
-        let own = |(observer, target): &(HostId, HostId)| {
-            if way == Way::Tx { *observer == fall.host } else { *target == fall.host }
-        };
+        let own = |(observer, target): &(HostId, HostId)| way.of(*observer, *target) == fall.host;
         let all: Vec<bool> = seen
             .probes
             .pairs(Asked::Echo)

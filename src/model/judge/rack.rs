@@ -75,7 +75,7 @@ impl Crossings {
         }
         let mut crossings = Self { racks, ..Self::default() };
         (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
-        crossings.crowded = narrow::crowded(&crossings, seen, &crossings.narrow);
+        crossings.crowded = narrow::crowded(&crossings, seen);
         crossings.lossy = crossings.bad(&loss::trials(seen, falls, &crossings));
         crossings
     }

@@ -24,25 +24,19 @@ fn of_sorted(sorted: &[f64], q: f64) -> Option<f64> {
     Some(sorted[(last as f64 * q.clamp(0.0, 1.0)).round() as usize])
 }
 
-/// The last so many samples, kept in order: a quantile after each costs no sorting.
-#[derive(Clone, Debug)]
-pub struct Sliding {
-    most: usize,
+/// The last `MOST` samples, kept in order: a quantile after each costs no sorting.
+#[derive(Clone, Debug, Default)]
+pub struct Sliding<const MOST: usize> {
     arrived: VecDeque<f64>,
     sorted: Vec<f64>,
 }
 
-impl Sliding {
-    /// Without samples; of later ones the last `most` are kept.
-    pub const fn new(most: usize) -> Self {
-        Self { most, arrived: VecDeque::new(), sorted: Vec::new() }
-    }
-
+impl<const MOST: usize> Sliding<MOST> {
     /// Takes a sample, and forgets the oldest where there are too many.
     pub fn push(&mut self, sample: f64) {
         self.arrived.push_back(sample);
         self.sorted.insert(self.sorted.partition_point(|known| *known < sample), sample);
-        if self.arrived.len() > self.most
+        if self.arrived.len() > MOST
             && let Some(oldest) = self.arrived.pop_front()
         {
             self.sorted.remove(self.sorted.partition_point(|known| *known < oldest));
@@ -96,7 +90,7 @@ mod tests {
         fn sliding_quantiles_are_those_of_the_last_samples(
             samples in prop::collection::vec(0.0f64..10.0, 1..40), q in 0.0f64..1.0
         ) {
-            let mut sliding = Sliding::new(8);
+            let mut sliding = Sliding::<8>::default();
             for (place, sample) in samples.iter().enumerate() {
                 sliding.push(*sample);
                 let last = &samples[(place + 1).saturating_sub(8)..=place];

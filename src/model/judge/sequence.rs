@@ -143,8 +143,7 @@ pub fn reproduced(seen: &Seen, kind: FindingKind, host: HostId, way: Way, partne
     let (_, count) = SYMPTOMS.iter().find(|(own, _)| *own == kind)?;
     let mut all = Share::default();
     for (id, flow, _) in gentle(seen, &[], StageKind::Confirm) {
-        let ours = if way == Way::Tx { (host, partner) } else { (partner, host) };
-        if (flow.from, flow.to) == ours {
+        if (flow.from, flow.to) == way.ends(host, partner) {
             all.add(share(seen, id, *count).unwrap_or_default());
         }
     }

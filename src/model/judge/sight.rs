@@ -3,7 +3,7 @@
 //! The figures are the detectors' own constants, met with what the plan puts on each host. What
 //! a plan has no rounds for is told as not seen: a pass says nothing of it.
 
-use super::{degrading, loss, new_flows, slow, stalls};
+use super::{degrading, loss, measured::SATURATES, new_flows, slow, stalls};
 use crate::model::{
     fleet::units::BitRate,
     plan::{
@@ -15,9 +15,6 @@ use crate::model::{
 
 /// Bytes of a full frame of the usual MTU.
 const FULL_FRAME_BYTES: f64 = 1514.0;
-
-/// Planned load from which on a host is full.
-const FULL: f64 = 0.9;
 
 /// A kind of fault, and the smallest of it that is seen.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,16 +55,6 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
     ]
 }
 
-/// Whether a round fills links as fast as it goes.
-fn saturates(round: &PlannedRound) -> bool {
-    let carriage = &round.dose.carriage;
-    round.dose.rate == Rate::Unpaced
-        && carriage.frame_size_bytes.is_none()
-        && carriage.connections_per_s.is_none()
-        && round.dose.pattern != Pattern::Idle
-        && !carriage.transport.moves_a_file()
-}
-
 fn seconds(round: &PlannedRound) -> f64 {
     round.for_us as f64 / 1e6
 }
@@ -80,14 +67,16 @@ fn flows_of_a_host(round: &PlannedRound) -> usize {
 
 fn dying(rounds: &[&PlannedRound]) -> Option<String> {
     let full = |both: bool| {
-        let longest = rounds.iter().filter(|round| saturates(round)).filter(|round| {
+        let longest = rounds.iter().filter(|round| round.dose.saturates()).filter(|round| {
             let loads = crate::model::plan::schedule::planned_load(round).into_values();
-            loads.into_iter().any(|(tx, rx)| if both { tx.min(rx) >= FULL } else { tx.max(rx) >= FULL })
+            loads
+                .into_iter()
+                .any(|(tx, rx)| if both { tx.min(rx) >= SATURATES } else { tx.max(rx) >= SATURATES })
         });
         longest.map(|round| seconds(round)).reduce(f64::max)
     };
     let streams = |round: &&&PlannedRound| flows_of_a_host(round) * usize::from(round.dose.carriage.streams);
-    let most = rounds.iter().filter(|round| saturates(round)).map(|round| streams(&round)).max()?;
+    let most = rounds.iter().filter(|round| round.dose.saturates()).map(|round| streams(&round)).max()?;
     let one = full(false)?;
     let both = full(true)
         .map_or("never both ways at once".to_owned(), |both| format!("{both:.1} s both ways at once"));
@@ -155,7 +144,8 @@ fn connections(rounds: &[&PlannedRound]) -> Option<String> {
 }
 
 fn slowness(rounds: &[&PlannedRound]) -> Option<String> {
-    let pairs = || rounds.iter().filter(|round| round.dose.pattern == Pattern::Pairs && saturates(round));
+    let pairs =
+        || rounds.iter().filter(|round| round.dose.pattern == Pattern::Pairs && round.dose.saturates());
     let one_way = pairs().filter(|round| round.dose.ways == Ways::OneWay).count();
     let told = if one_way >= 2 * slow::FLOWS_MIN { "with its direction" } else { "without its direction" };
     (pairs().count() >= slow::FLOWS_MIN)
@@ -163,7 +153,7 @@ fn slowness(rounds: &[&PlannedRound]) -> Option<String> {
 }
 
 fn decline(rounds: &[&PlannedRound]) -> Option<String> {
-    let storms = rounds.iter().filter(|round| round.dose.pattern == Pattern::Storm && saturates(round));
+    let storms = rounds.iter().filter(|round| round.dose.pattern == Pattern::Storm && round.dose.saturates());
     let longest = storms.map(|round| seconds(round)).reduce(f64::max)?;
     (longest >= degrading::SECONDS_MIN as f64)
         .then(|| format!("a fifth less within {longest:.0} s of full load"))

@@ -213,10 +213,7 @@ fn scatter(samples: &[Sample], seen: &Seen) -> f64 {
 }
 
 fn touches(sample: &Sample, host: HostId, way: Way) -> bool {
-    match way {
-        Way::Tx => sample.from == host,
-        Way::Rx => sample.to == host,
-    }
+    way.of(sample.from, sample.to) == host
 }
 
 /// A component that qualifies, and how much it explains.

@@ -182,6 +182,15 @@ pub enum Direction {
 }
 
 impl Direction {
+    /// As in the summary: "tx".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tx => "tx",
+            Self::Rx => "rx",
+            Self::Both => "both",
+        }
+    }
+
     /// What a host does in this direction, for texts: "sends".
     pub const fn verb(self) -> &'static str {
         match self {

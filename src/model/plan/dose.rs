@@ -88,3 +88,14 @@ pub struct Dose {
     #[serde(flatten)]
     pub carriage: Carriage,
 }
+
+impl Dose {
+    /// Whether it is to fill its hosts' links: small frames end at a packet rate, and a file may
+    /// end at a disk.
+    pub fn saturates(&self) -> bool {
+        self.rate == Rate::Unpaced
+            && self.carriage.frame_bytes().is_none()
+            && self.carriage.connections_per_s.is_none()
+            && !self.carriage.transport.moves_a_file()
+    }
+}

@@ -30,7 +30,7 @@ pub struct Machine {
 
 impl Machine {
     /// This one.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let named = info.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(':')?.1));
         Self {

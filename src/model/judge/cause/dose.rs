@@ -11,7 +11,11 @@
 //!
 //! By the plan, not by what was carried: of a host that is dying that says nothing.
 
-use super::super::{falls::Fall, outage, seen::RoundSeen, seen::Seen};
+use super::super::{
+    falls::Fall,
+    outage::Outage,
+    seen::{RoundSeen, Seen},
+};
 use crate::model::{
     fleet::host::HostId,
     plan::{carriage::Transport, dose::Rate},
@@ -35,6 +39,9 @@ pub const AXES: [Axis; 4] = [Axis::Rate, Axis::BothWays, Axis::Packets, Axis::St
 
 /// Below this share of a level, it was not reached yet.
 const RISEN: f64 = 0.6;
+
+/// From this share of a level on it is the same.
+const SAME: f64 = 0.9;
 
 /// Slots in a row below it, or without load, that end a level: less is a gap between rounds.
 const LOW_SLOTS: usize = 5;
@@ -87,6 +94,35 @@ pub struct Levels {
     slots: Vec<Option<f64>>,
 }
 
+/// For how many slots each stretch lasted that was at some level or above, and whether the last
+/// one goes on to the end.
+#[derive(Clone, Debug, Default)]
+struct Stretches {
+    slots: Vec<usize>,
+    goes_on: bool,
+}
+
+impl Stretches {
+    /// Of these slots.
+    fn of(slots: &[Option<f64>], least: f64) -> Self {
+        let mut all = Self::default();
+        let mut low = 0;
+        for slot in slots {
+            if !slot.is_some_and(|level| level >= least) {
+                low += 1;
+                all.goes_on &= low < LOW_SLOTS;
+            } else if let Some(last) = all.slots.last_mut().filter(|_| all.goes_on) {
+                *last += 1;
+                low = 0;
+            } else {
+                all.slots.push(1);
+                (all.goes_on, low) = (true, 0);
+            }
+        }
+        all
+    }
+}
+
 impl Levels {
     /// Of a host with these falls.
     pub fn of(seen: &Seen, host: HostId, axis: Axis, falls: &[&Fall]) -> Self {
@@ -104,86 +140,59 @@ impl Levels {
 
     /// For how many slots of load a host had been at the level of a round's plan when it fell;
     /// `None` where that level is none, or no load was on it.
-    fn held(&self, seen: &Seen, fall: &Fall) -> Option<usize> {
-        let began = outage::all_of(seen, fall.host)
+    fn held(&self, seen: &Seen, fall: &Fall, outages: &[Outage]) -> Option<usize> {
+        let began = outages
             .iter()
             .filter(|outage| outage.overlaps(fall) && outage.since_slot() + EARLIER_SLOTS <= fall.since)
-            .map(outage::Outage::since_slot)
+            .map(Outage::since_slot)
             .min()
             .unwrap_or(fall.since);
         let round = seen.rounds.iter().find(|round| {
             (round.start..round.end).contains(&began) && round.by_host.contains_key(&fall.host)
         })?;
         let level = Some(self.axis.of(round, fall.host)).filter(|level| *level >= self.axis.least())?;
-        let (mut held, mut low) = (0, 0);
-        for before in self.slots[..(began as usize).min(self.slots.len())].iter().rev() {
-            if before.is_some_and(|before| before >= RISEN * level) {
-                (held, low) = (held + 1, 0);
-            } else {
-                low += 1;
-                if low >= LOW_SLOTS {
-                    break;
-                }
-            }
-        }
-        Some(held)
+        let before = Stretches::of(self.before(began as usize), RISEN * level);
+        Some(before.slots.last().copied().filter(|_| before.goes_on).unwrap_or(0))
     }
 
-    /// Whether a fall came at most `within_s` of load after its host had reached a level.
-    pub fn brought(&self, seen: &Seen, fall: &Fall, within_s: f64) -> bool {
-        self.held(seen, fall).is_some_and(|held| held as f64 / 10.0 <= within_s)
+    /// The slots before one.
+    fn before(&self, slot: usize) -> &[Option<f64>] {
+        &self.slots[..slot.min(self.slots.len())]
+    }
+
+    /// Whether a fall came at most `within_s` of load after its host, which was out at these
+    /// times, had reached a level.
+    pub fn brought(&self, seen: &Seen, fall: &Fall, outages: &[Outage], within_s: f64) -> bool {
+        self.held(seen, fall, outages).is_some_and(|held| held as f64 / 10.0 <= within_s)
     }
 
     /// Whether the level at which these falls began had been held for a while before the first of
     /// them: then it is something else that the card does not hold.
     pub fn were_held(&self, falls: &[&Fall]) -> bool {
         let Some(first) = falls.iter().map(|fall| fall.since as usize).min() else { return false };
-        let at = falls.iter().filter_map(|fall| self.at(fall)).reduce(f64::max);
-        let Some(level) = at.filter(|level| *level >= self.axis.least()) else { return false };
-        let (mut held, mut low) = (0, 0);
-        for before in &self.slots[..first.min(self.slots.len())] {
-            if before.is_some_and(|before| before >= 0.9 * level) {
-                (held, low) = (held + 1, 0);
-            } else {
-                low += 1;
-                held = if low >= LOW_SLOTS { 0 } else { held };
-            }
-            if held >= HELD_SLOTS {
-                return true;
-            }
-        }
-        false
+        let Some(level) = self.at(falls).filter(|level| *level >= self.axis.least()) else { return false };
+        Stretches::of(self.before(first), SAME * level).slots.iter().any(|held| *held >= HELD_SLOTS)
     }
 
-    /// The level at which a fall began: its own slot counts as down, so the one before it within
-    /// its round, or the level to which the load had just risen.
-    fn at(&self, fall: &Fall) -> Option<f64> {
-        self.slots.get(..fall.since as usize)?.last().copied().flatten()
-    }
-
-    /// The most streams at once of the rounds in which these falls began.
-    pub fn streams(seen: &Seen, falls: &[&Fall]) -> Option<f64> {
-        let of = |fall: &&Fall| Some(Axis::Streams.of(seen.rounds.get(fall.round)?, fall.host));
+    /// The highest level at which one of these falls began: its own slot counts as down, so the
+    /// one before it within its round, or the level to which the load had just risen.
+    fn at(&self, falls: &[&Fall]) -> Option<f64> {
+        let of = |fall: &&Fall| self.slots.get(..fall.since as usize)?.last().copied().flatten();
         falls.iter().filter_map(of).reduce(f64::max)
     }
 
     /// How often the load rose to the highest level at which one of these falls began.
     pub fn tries(&self, falls: &[&Fall]) -> usize {
-        let at = falls.iter().filter_map(|fall| self.at(fall)).reduce(f64::max);
-        let Some(dose) = at.filter(|dose| *dose > 0.0) else {
-            return falls.len();
-        };
-        let (mut tries, mut low) = (0, LOW_SLOTS);
-        for level in &self.slots {
-            if level.is_some_and(|level| level >= 0.9 * dose) {
-                tries += usize::from(low >= LOW_SLOTS);
-                low = 0;
-            } else {
-                low += 1;
-            }
-        }
+        let dose = self.at(falls).filter(|dose| *dose > 0.0);
+        let tries = dose.map_or(0, |dose| Stretches::of(&self.slots, SAME * dose).slots.len());
         tries.max(falls.len())
     }
+}
+
+/// The most streams at once of the rounds in which these falls began.
+pub fn streams(seen: &Seen, falls: &[&Fall]) -> Option<f64> {
+    let of = |fall: &&Fall| Some(Axis::Streams.of(seen.rounds.get(fall.round)?, fall.host));
+    falls.iter().filter_map(of).reduce(f64::max)
 }
 
 #[cfg(test)]

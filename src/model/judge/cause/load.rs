@@ -10,11 +10,12 @@ use std::collections::BTreeSet;
 
 use super::super::{
     falls::Fall,
+    outage,
     seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
 };
 use super::{
-    dose::{AXES, Axis, Levels},
+    dose::{self, AXES, Axis, Levels},
     way,
 };
 use crate::model::fleet::host::HostId;
@@ -56,9 +57,10 @@ pub struct Tie {
 pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie> {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
     let within_s = if falls.len() > 1 { AGAIN_WITHIN_S } else { ONCE_WITHIN_S };
+    let outages = outage::all_of(seen, host);
     let tied = |axis: Axis| {
         let levels = Levels::of(seen, host, axis, falls);
-        let failures = falls.iter().filter(|fall| levels.brought(seen, fall, within_s)).count();
+        let failures = falls.iter().filter(|fall| levels.brought(seen, fall, &outages, within_s)).count();
         (failures, levels)
     };
     // Of equals the first that had not been held before, else the first.
@@ -106,7 +108,7 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
     let enough = observers >= super::OBSERVERS_MIN.min(healthy.len().max(1));
     let mut finding = match dies_under_load(seen, host, falls) {
         Some(tie) => dies(seen, host, falls, tie, observers),
-        None => outage(seen, host, falls, observers),
+        None => silence(seen, host, falls, observers),
     };
     let lasting = falls.iter().any(|fall| fall.until.is_none()) || longest_s(falls) >= OUTAGE_MIN_S;
     finding.confirmed = Some(enough && (falls.len() > 1 || lasting));
@@ -143,7 +145,7 @@ fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) 
             format!("soon after reaching {pps} in small frames; {survived}")
         }
         Axis::Streams => {
-            let streams = Levels::streams(seen, falls);
+            let streams = dose::streams(seen, falls);
             number("dose_killed_streams", streams);
             let streams = streams.map_or("more streams".to_owned(), |count| format!("{count:.0} streams"));
             format!("soon after {streams} ran at once; {survived}")
@@ -175,7 +177,7 @@ fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
     falls.iter().filter_map(of_round).reduce(f64::max).filter(|pps| *pps > 0.0)
 }
 
-fn outage(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Finding {
+fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Finding {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
     let long = to_the_end || longest_s(falls) >= OUTAGE_MIN_S || falls.len() > 1;
     let rest = if to_the_end {

@@ -49,24 +49,36 @@ pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: 
     }
 }
 
-/// Flows from one host to another in rounds that try suspects.
-fn tried(seen: &Seen, from: HostId, to: HostId) -> impl Iterator<Item = (FlowId, &FlowSeen, &RoundSeen)> {
+/// Flows of a host's side with a partner in rounds that try suspects.
+fn tried(
+    seen: &Seen,
+    host: HostId,
+    way: Way,
+    partner: HostId,
+) -> impl Iterator<Item = (FlowId, &FlowSeen, &RoundSeen)> {
     seen.flows.iter().map(|(id, flow)| (*id, flow, &seen.rounds[flow.round])).filter(
-        move |(_, flow, round)| round.kind == StageKind::Confirm && flow.from == from && flow.to == to,
+        move |(_, flow, round)| {
+            round.kind == StageKind::Confirm && (flow.from, flow.to) == way.ends(host, partner)
+        },
     )
+}
+
+/// The flows of the same round in which a host has no part.
+fn others<'a>(seen: &'a Seen, flow: &FlowSeen, host: HostId) -> impl Iterator<Item = (FlowId, &'a FlowSeen)> {
+    let round = flow.round;
+    seen.flows
+        .iter()
+        .filter(move |(_, other)| other.round == round && ![other.from, other.to].contains(&host))
+        .map(|(id, other)| (*id, other))
 }
 
 /// Whether a side stayed under what the other flows of its round carried.
 fn slow_again(seen: &Seen, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let (from, to) = if way == Way::Tx { (host, partner) } else { (partner, host) };
-    let slow = tried(seen, from, to).filter(|(_, _, round)| round.saturates()).filter_map(|(_, flow, _)| {
+    let fast = tried(seen, host, way, partner).filter(|(_, _, round)| round.saturates());
+    let slow = fast.filter_map(|(_, flow, _)| {
         let own = slow::steady_bps(&flow.slots)?;
-        let others: Vec<f64> = seen
-            .flows
-            .values()
-            .filter(|other| other.round == flow.round && other.from != host && other.to != host)
-            .filter_map(|other| slow::steady_bps(&other.slots))
-            .collect();
+        let others: Vec<f64> =
+            others(seen, flow, host).filter_map(|(_, other)| slow::steady_bps(&other.slots)).collect();
         // Without a control, what calibration found the host's class to carry.
         let usual = robust::quantile(&others, 0.5).or_else(|| class_bps(seen))?;
         Some(own < (1.0 - SLOW_AGAIN) * usual)
@@ -89,16 +101,12 @@ fn class_bps(seen: &Seen) -> Option<f64> {
 /// Whether a side lost again: at half load, in small frames at speed, or when saturated. What
 /// all lose in that round is nobody's.
 fn lost_again(seen: &Seen, finding: &Finding, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let (from, to) = if way == Way::Tx { (host, partner) } else { (partner, host) };
     let saturated = finding.kind == FindingKind::LossAboveRate && !finding.numbers.contains_key("lossy_pps");
     let lost = |share: Share| if saturated { share.rate() >= loss::SATURATED } else { loss::is_bad(share) };
-    let again = tried(seen, from, to).filter_map(|(id, flow, round)| {
+    let again = tried(seen, host, way, partner).filter_map(|(id, flow, round)| {
         let own = loss::of_flow(seen, id, flow, round).filter(|share| share.of > 0)?;
-        let others: Vec<f64> = seen
-            .flows
-            .iter()
-            .filter(|(_, other)| other.round == flow.round && ![other.from, other.to].contains(&host))
-            .filter_map(|(id, other)| Some(loss::of_flow(seen, *id, other, round)?.rate()))
+        let others: Vec<f64> = others(seen, flow, host)
+            .filter_map(|(id, other)| Some(loss::of_flow(seen, id, other, round)?.rate()))
             .collect();
         let usual = robust::median(&others).unwrap_or(0.0);
         Some(lost(own) && own.rate() >= LOST_FACTOR * usual)

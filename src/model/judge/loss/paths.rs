@@ -9,14 +9,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crossings, FAIL, FLEET_FACTOR, Share, counted, pairs, trials_of};
+use super::{Crossings, FAIL, FLEET_FACTOR, Share, counted, explained};
 use crate::model::{
     fleet::host::HostId,
     judge::{
         cause,
         falls::Fall,
-        localise::{self, MOST},
-        robust,
+        localise::Trial,
         seen::Seen,
         summary::{Finding, FindingKind, Severity},
     },
@@ -33,7 +32,7 @@ pub(in crate::model::judge) type Pair = (HostId, HostId);
 struct Lossy {
     all: Share,
     flows: usize,
-    since_s: f64,
+    since_s: Option<f64>,
 }
 
 /// Findings on single pairs, with the pair.
@@ -45,22 +44,17 @@ pub(in crate::model::judge) fn findings(
     let mut lossy: BTreeMap<Pair, Lossy> = BTreeMap::new();
     let mut typical = 0.0_f64;
     for numbered in [true, false] {
-        let mut pairs = pairs(seen, falls, crossings, numbered);
-        pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
-        let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
-        typical = typical.max(robust::median(&rates).unwrap_or(0.0));
-        let trials = trials_of(&pairs);
-        let (_, left) = localise::explain_away(&trials, MOST);
-        for trial in left.into_iter().map(|place| trials[place]) {
-            let flows = counted(seen, falls, crossings, numbered).filter(|(flow, _, share)| {
-                (flow.from, flow.to) == (trial.from, trial.to) && share.events > 0
-            });
-            let between = lossy.entry((trial.from.min(trial.to), trial.from.max(trial.to))).or_default();
-            between.all.add(pairs[&(trial.from, trial.to)]);
+        let found = explained(seen, falls, crossings, numbered);
+        typical = typical.max(found.typical);
+        for place in found.left {
+            let Trial { from, to, .. } = found.trials[place];
+            let between = lossy.entry((from.min(to), from.max(to))).or_default();
+            between.all.add(found.shares[place]);
+            let flows = counted(seen, falls, crossings, numbered)
+                .filter(|(flow, _, share)| (flow.from, flow.to) == (from, to) && share.events > 0);
             for (_, round, _) in flows {
-                let first = between.flows == 0 || round.start_s() < between.since_s;
-                between.since_s = if first { round.start_s() } else { between.since_s };
                 between.flows += 1;
+                between.since_s = between.since_s.into_iter().chain([round.start_s()]).reduce(f64::min);
             }
         }
     }
@@ -81,7 +75,7 @@ fn finding(seen: &Seen, (a, b): Pair, Lossy { all, since_s, .. }: Lossy) -> Find
         all.of,
     );
     let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
-    finding.first_seen_s = Some(since_s);
+    finding.first_seen_s = since_s;
     // Several flows saw it, and as many with others did not.
     finding.confirmed = Some(true);
     finding.numbers.insert("loss_share".to_owned(), Some(all.rate()));

@@ -61,7 +61,8 @@ pub(super) fn finding(
     let of = if sides.iter().any(|(_, side)| side.numbered) { "frames" } else { "segments" };
     let name = seen.name(host);
     let mut numbers: Vec<(&str, f64)> = Vec::new();
-    let (kind, text) = match above.as_deref() {
+    let clean_bps = clean_below(seen, falls, crossings, host, sides, all);
+    let (kind, text) = match (above.as_deref(), clean_bps) {
         _ if caught > 0 => {
             numbers.push(("checksum_errors", caught as f64));
             let text = format!(
@@ -70,7 +71,7 @@ pub(super) fn finding(
             );
             (FindingKind::Corruption, text)
         }
-        Some([(clean, lossy), ..]) => {
+        (Some([(clean, lossy), ..]), _) => {
             numbers.extend([("clean_pps", clean.round()), ("lossy_pps", lossy.round())]);
             let text = format!(
                 "{name} loses frames that it {verb} once there are more than some {:.0} a second, and none up to {clean:.0}: {} of {} in all; look at ring sizes, interrupt moderation and queues (ethtool -g, -c, -l), then at an allowance of its instance",
@@ -78,8 +79,7 @@ pub(super) fn finding(
             );
             (FindingKind::LossAboveRate, text)
         }
-        _ if clean_below(seen, falls, crossings, host, sides, all).is_some() => {
-            let clean = clean_below(seen, falls, crossings, host, sides, all).unwrap_or_default();
+        (_, Some(clean)) => {
             numbers.push(("clean_bps", clean.round()));
             let text = format!(
                 "{name} loses {:.2} % of what it {verb} at half load, {} of {} segments, and none of as many packets in small frames, up to {}: its bit rate is what it does not hold; look at its negotiated speed and at what polices it",
@@ -139,9 +139,7 @@ fn clean_below(
     if sides.iter().any(|(_, side)| side.numbered) {
         return None;
     }
-    let own = |flow: &FlowSeen| {
-        sides.iter().any(|(way, _)| if *way == Way::Tx { flow.from == host } else { flow.to == host })
-    };
+    let own = |flow: &FlowSeen| sides.iter().any(|(way, _)| flow.touches(host, *way));
     let (mut clean, mut bps) = (Share::default(), BTreeMap::<u64, f64>::new());
     for (flow, round, share) in counted(seen, falls, crossings, true).filter(|(flow, ..)| own(flow)) {
         clean.add(share);

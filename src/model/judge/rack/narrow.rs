@@ -114,11 +114,8 @@ fn limit(rounds: &[Together], usual: f64) -> Option<(f64, usize)> {
 
 /// Paced flows that together asked more of a narrow crossing than it has room for: what they lost
 /// is its queue's.
-pub(super) fn crowded(
-    crossings: &Crossings,
-    seen: &Seen,
-    narrow: &BTreeMap<Crossing, Carried>,
-) -> BTreeSet<FlowId> {
+pub(super) fn crowded(crossings: &Crossings, seen: &Seen) -> BTreeSet<FlowId> {
+    let narrow = &crossings.narrow;
     let mut asked: BTreeMap<(usize, Crossing), (f64, Vec<FlowId>)> = BTreeMap::new();
     for (id, flow) in &seen.flows {
         let crossing = crossings.of_pair(flow.from, flow.to).filter(|crossing| narrow.contains_key(crossing));

@@ -64,21 +64,20 @@ impl Seen {
 
     /// Whether both ends of a flow took part in its stage by a slot.
     pub fn took_part(&self, round: &RoundSeen, flow: &FlowSeen, slot: u64) -> bool {
-        let absent = self.not_ready.get(&round.stage);
-        [flow.from, flow.to].iter().all(|host| {
-            let since = absent.and_then(|absent| absent.get(host));
-            since.is_none_or(|since| since.is_some_and(|since| since <= slot))
-        })
+        [flow.from, flow.to].iter().all(|host| self.had_come(round, *host, slot))
+    }
+
+    /// Whether a host had come to a round's stage by a slot.
+    fn had_come(&self, round: &RoundSeen, host: HostId, slot: u64) -> bool {
+        let since = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
+        since.is_none_or(|since| since.is_some_and(|since| since <= slot))
     }
 
     /// Whether a host has come to no stage up to a slot: its worker never had orders, and answers
     /// nobody.
     pub fn is_absent(&self, host: HostId, slot: u64) -> bool {
-        let missed = |round: &RoundSeen| {
-            let since = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
-            since.is_some_and(|since| since.is_none_or(|since| slot < since))
-        };
-        !self.not_ready.is_empty() && self.rounds.iter().take_while(|round| round.start <= slot).all(missed)
+        let mut begun = self.rounds.iter().take_while(|round| round.start <= slot);
+        !self.not_ready.is_empty() && begun.all(|round| !self.had_come(round, host, slot))
     }
 
     /// Whether every flow of that way has its count for a slot.

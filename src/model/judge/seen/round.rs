@@ -51,13 +51,9 @@ impl RoundSeen {
         self.dose.carriage.connections_per_s.is_some()
     }
 
-    /// Whether it was to fill its hosts' links: small frames end at a packet rate, and a file
-    /// may end at a disk.
+    /// Whether it was to fill its hosts' links.
     pub fn saturates(&self) -> bool {
-        !self.is_paced()
-            && self.frame_bytes().is_none()
-            && !self.makes_connections()
-            && !self.dose.carriage.transport.moves_a_file()
+        self.dose.saturates()
     }
 
     /// Its moment in the run, seconds.
@@ -107,6 +103,11 @@ impl FlowSeen {
         if self.from == host { self.to } else { self.from }
     }
 
+    /// Whether a side of a host is one of its ends.
+    pub fn touches(&self, host: HostId, way: Way) -> bool {
+        way.of(self.from, self.to) == host
+    }
+
     /// All bytes that were counted.
     pub fn bytes(&self) -> u64 {
         self.slots.iter().flatten().sum::<u64>() + self.tail
@@ -123,6 +124,22 @@ pub enum Way {
 }
 
 impl Way {
+    /// Of a sender and a receiver the one whose this way is.
+    pub const fn of(self, from: HostId, to: HostId) -> HostId {
+        match self {
+            Self::Tx => from,
+            Self::Rx => to,
+        }
+    }
+
+    /// Sender and receiver, where a host does this with a partner.
+    pub const fn ends(self, host: HostId, partner: HostId) -> (HostId, HostId) {
+        match self {
+            Self::Tx => (host, partner),
+            Self::Rx => (partner, host),
+        }
+    }
+
     /// The direction that these ways make together.
     pub fn together(ways: impl IntoIterator<Item = Self>) -> Direction {
         let (mut tx, mut rx) = (false, false);
