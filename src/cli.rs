@@ -23,6 +23,7 @@ mod man;
 mod output;
 mod overrides;
 mod pair;
+mod record;
 mod report;
 mod run;
 mod scenario;

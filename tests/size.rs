@@ -51,11 +51,11 @@ impl Copy {
         RunTime(at.0 + self.us)
     }
 
-    fn hosts<T>(self, all: BTreeMap<HostId, T>) -> BTreeMap<HostId, T> {
+    fn hosts<T, M: IntoIterator<Item = (HostId, T)> + FromIterator<(HostId, T)>>(self, all: M) -> M {
         all.into_iter().map(|(host, own)| (self.host(host), own)).collect()
     }
 
-    fn flows<T>(self, all: BTreeMap<FlowId, T>) -> BTreeMap<FlowId, T> {
+    fn flows<T, M: IntoIterator<Item = (FlowId, T)> + FromIterator<(FlowId, T)>>(self, all: M) -> M {
         all.into_iter().map(|(flow, own)| (flow + self.flows, own)).collect()
     }
 
@@ -65,7 +65,8 @@ impl Copy {
             Body::Joined(mut joined) => {
                 joined.instance += self.hosts;
                 joined.host = self.host(joined.host);
-                joined.boot_id = format!("{}-{}", joined.boot_id, joined.instance);
+                // Each fleet on a kernel of its own, as the lab's whose record it is.
+                joined.boot_id = format!("{}-{}", joined.boot_id, self.hosts);
                 Body::Joined(joined)
             }
             Body::Stage(mut begun) => {
@@ -174,12 +175,13 @@ fn enlarged(record: &Record) -> Vec<String> {
         });
         let copies: Vec<Copy> = copies.collect();
         for line in &record.lines {
-            // A worker joins once; what the coordinator says of all, it says on one line.
+            // A worker joins and tells all facts once; what the coordinator says of all, it says
+            // on one line.
             let bodies = copies.iter().map(|copy| (*copy, copy.body(line.body.clone())));
             let mut bodies: Vec<(Copy, Body)> =
                 bodies.filter_map(|(copy, body)| Some((copy, body?))).collect();
             match line.body {
-                Body::Joined(_) if turn > 0 => continue,
+                Body::Joined(_) | Body::Facts(_) if turn > 0 => continue,
                 Body::Stage(_) | Body::Capacity { .. } => {
                     bodies = bodies.into_iter().reduce(together).into_iter().collect();
                 }

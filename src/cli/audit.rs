@@ -10,9 +10,8 @@ use super::{
     drive::{self, Job},
     exit,
     failure::Failure,
-    files, lab, output, run,
+    files, lab, output, record, run,
     screen::Look,
-    verdict,
 };
 use crate::{
     model::{
@@ -136,7 +135,7 @@ fn from_fleet(args: &AuditArgs) -> Result<Vec<Subject>, Failure> {
 
 /// The facts in the record of a survey.
 fn told(folder: &Path) -> Result<Vec<Subject>, Failure> {
-    let record = verdict::read_record(folder, &[])?;
+    let record = record::read(folder, &[])?;
     let subjects = audit::subjects(&record);
     let silent: Vec<&str> = record
         .opened

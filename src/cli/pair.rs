@@ -10,9 +10,8 @@ use super::{
     drive::{self, Job},
     exit,
     failure::Failure,
-    files, lab, output, run,
+    files, lab, output, record, run,
     screen::Look,
-    verdict,
 };
 use crate::{
     model::{
@@ -46,7 +45,7 @@ pub(super) fn main(args: &PairArgs) -> Result<u8, Failure> {
         look: if silent { Look::Silent } else { Look::Pair(cut) },
     };
     let driven = drive::drive(job)?;
-    let record = verdict::read_record(&driven.folder, &[])?;
+    let record = record::read(&driven.folder, &[])?;
     let mut fold = Fold::new(cut);
     record.lines.iter().for_each(|line| fold.feed(line));
     let ended = record.lines.iter().find_map(|line| match &line.body {

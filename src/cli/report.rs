@@ -4,9 +4,12 @@ use super::{
     args::{Format, ReportArgs},
     exit,
     failure::Failure,
-    output, verdict,
+    output, record, verdict,
 };
-use crate::report::{self, series::Charts};
+use crate::{
+    model::judge::seen::Seen,
+    report::{self, series::Charts},
+};
 
 pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
     let summary = verdict::read_summary(&args.run)?;
@@ -16,8 +19,8 @@ pub(super) fn main(args: &ReportArgs) -> Result<u8, Failure> {
         Format::Junit => report::junit::junit(&summary),
         Format::Json => report::summary_json(&summary),
         Format::Html => {
-            let record = verdict::read_record(&args.run, &[])?;
-            report::html::html(&summary, &Charts::of(&record))
+            let record = record::read(&args.run, &[])?;
+            report::html::html(&summary, &Charts::of(&Seen::of(&record)))
         }
     };
     output::data(&text)?;

@@ -200,11 +200,14 @@ fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure>
         .stdin(Stdio::null());
     let (heard, log) = listen(&mut command)?;
     let folder = scratch.0.join("latest");
-    let text = fs::read_to_string(folder.join("summary.json"))
-        .with_context(|| {
-            format!("{}, seed {}: the run left no summary; it said:\n{log}", turn.case.name, turn.seed)
-        })
-        .map_err(Failure::failed)?;
+    let Ok(text) = fs::read_to_string(folder.join("summary.json")) else {
+        output::note(&format!(
+            "{}, seed {}: the run left no summary; it said:\n{log}",
+            turn.case.name, turn.seed
+        ));
+        let last = log.lines().last().unwrap_or("nothing");
+        return Ok(score::lost(turn.case, &drawn, turn.seed, last));
+    };
     let summary: Summary = serde_json::from_str(&text)
         .with_context(|| format!("cannot read the summary of {}", turn.case.name))
         .map_err(Failure::failed)?;

@@ -2,19 +2,20 @@
 //!
 //! Because it is one path, `judge` on a run's folder writes the same bytes as the run did.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 use anyhow::{Context as _, anyhow};
 
-use super::{exit, failure::Failure, files, output};
+use super::{exit, failure::Failure, files, output, record};
 use crate::{
-    journal,
     model::{
         fleet::host::HostName,
-        judge::{summary::Summary, verdict},
-        record::book::{Reading, Record},
+        judge::{seen::Seen, summary::Summary, verdict},
     },
-    report::{self, series::Charts},
+    report::{self, bundle::Bundle, series::Charts},
 };
 
 /// The name of the summary within a run's folder.
@@ -26,27 +27,24 @@ const EVIDENCE_DIR: &str = "evidence";
 /// Judges the record in `folder`, with the lines of `spools` appended, writes the files that
 /// follow from it, and prints the outcome. The exit code.
 pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<u8, Failure> {
-    let record = read_record(folder, spools)?;
-    let summary = verdict::judge(&record);
-    let bundles = write_bundles(folder, &summary, &record)?;
-    write_files(folder, &summary, &record)?;
+    let record = record::read(folder, spools)?;
+    let seen = Seen::of(&record);
+    let (summary, charts) = thread::scope(|scope| {
+        let charts = scope.spawn(|| Charts::of(&seen));
+        (verdict::judge_seen(&record, &seen), charts.join().expect("it does not panic"))
+    });
+    let bundles =
+        write_bundles(folder, &summary, || report::bundle::bundles(&record, &seen, &charts, &summary))?;
+    write_files(folder, &summary, &charts)?;
     show(&summary, json)?;
     if !json {
         bundles.iter().try_for_each(|(host, path)| {
             output::data(&format!("evidence on {host}: {}\n", path.display()))
         })?;
     }
+    // The process ends with it: to take a large record apart piece by piece would only take time.
+    std::mem::forget((record, seen));
     Ok(exit::exit_code(&summary))
-}
-
-/// The record of a run, every sound line once.
-pub(super) fn read_record(folder: &Path, spools: &[PathBuf]) -> Result<Record, Failure> {
-    let path = journal::find_record(folder).map_err(Failure::usage)?;
-    let mut reading = Reading::default();
-    for path in std::iter::once(&path).chain(spools) {
-        journal::each_line(path, |line| reading.line(line)).map_err(Failure::usage)?;
-    }
-    reading.finish().with_context(|| format!("{} cannot be judged", path.display())).map_err(Failure::usage)
 }
 
 /// A summary as a run left it.
@@ -72,14 +70,14 @@ pub(super) fn read_summary(folder: &Path) -> Result<Summary, Failure> {
 fn write_bundles(
     folder: &Path,
     summary: &Summary,
-    record: &Record,
+    bundles: impl FnOnce() -> Vec<(HostName, Bundle)>,
 ) -> Result<Vec<(HostName, PathBuf)>, Failure> {
     let dir = folder.join(EVIDENCE_DIR);
     for host in &summary.hosts {
         // A host that failed by the record alone may pass once its spool is read too.
         let _ = std::fs::remove_file(dir.join(report::bundle::file_name(&host.host)));
     }
-    let bundles = report::bundle::bundles(record, summary);
+    let bundles = bundles();
     if bundles.is_empty() {
         let _ = std::fs::remove_dir(&dir);
         return Ok(Vec::new());
@@ -98,11 +96,11 @@ fn write_bundles(
 }
 
 /// Writes all that is rendered; `summary.json` last, so that it stands for the others.
-fn write_files(folder: &Path, summary: &Summary, record: &Record) -> Result<(), Failure> {
+fn write_files(folder: &Path, summary: &Summary, charts: &Charts) -> Result<(), Failure> {
     let rendered = [
         ("summary.md", report::markdown::markdown(summary)),
         ("junit.xml", report::junit::junit(summary)),
-        ("report.html", report::html::html(summary, &Charts::of(record))),
+        ("report.html", report::html::html(summary, charts)),
         (SUMMARY_FILE, report::summary_json(summary)),
     ];
     rendered.iter().try_for_each(|(name, text)| files::write_whole(&folder.join(name), text))

@@ -69,7 +69,7 @@ fn each_line_up_to(path: &Path, max: u64, mut take: impl FnMut(&str)) -> Result<
         let last = pieces.next_back().unwrap_or_default();
         for piece in pieces {
             rest.extend_from_slice(piece);
-            take(&String::from_utf8_lossy(&rest));
+            whole(&rest, &mut take);
             rest.clear();
         }
         rest.extend_from_slice(last);
@@ -77,9 +77,17 @@ fn each_line_up_to(path: &Path, max: u64, mut take: impl FnMut(&str)) -> Result<
     // After a last newline comes nothing. When the unpacking broke off there, that stands for
     // what is lost.
     if !rest.is_empty() || torn {
-        take(&String::from_utf8_lossy(&rest));
+        whole(&rest, &mut take);
     }
     Ok(())
+}
+
+/// Gives a line on; to look for what is no UTF-8 costs more than to see that all of it is.
+fn whole(line: &[u8], take: &mut impl FnMut(&str)) {
+    match std::str::from_utf8(line) {
+        Ok(text) => take(text),
+        Err(_) => take(&String::from_utf8_lossy(line)),
+    }
 }
 
 /// `record.jsonl` or `record.jsonl.zst` in a run's folder.

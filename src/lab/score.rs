@@ -16,7 +16,7 @@ pub use board::{Board, page};
 pub use cases::CASES;
 pub use draw::{Drawn, drawn};
 pub use live::Heard;
-pub use outcome::{Outcome, SickSeen, outcome};
+pub use outcome::{Outcome, SickSeen, lost, outcome};
 pub use scenario::text as scenario_text;
 
 use serde::{Deserialize, Serialize};

@@ -3,10 +3,12 @@
 pub mod book;
 pub mod carried;
 pub mod facts;
+pub mod few;
 pub mod file;
 pub mod kernel_log;
 pub mod line;
 pub mod moved;
+pub mod names;
 pub mod probe;
 pub mod read;
 pub mod text;

@@ -46,19 +46,13 @@ const ZSTD_LEVEL: i32 = 9;
 pub type Bundle = (String, Vec<u8>);
 
 /// The bundles of all hosts that failed.
-pub fn bundles(record: &Record, summary: &Summary) -> Vec<(HostName, Bundle)> {
+pub fn bundles(record: &Record, seen: &Seen, charts: &Charts, summary: &Summary) -> Vec<(HostName, Bundle)> {
     let failed: Vec<&HostSummary> =
         summary.hosts.iter().filter(|host| host.verdict == Verdict::Fail).collect();
     if failed.is_empty() {
         return Vec::new();
     }
-    let all = All {
-        record,
-        run: &summary.run,
-        seen: Seen::of(record),
-        gathered: Gathered::of(record),
-        charts: Charts::of(record),
-    };
+    let all = All { record, run: &summary.run, seen, gathered: Gathered::of(record), charts };
     let of = |host: &HostSummary| (host.host.clone(), (file_name(&host.host), pack(&all.files(host))));
     failed.into_iter().map(of).collect()
 }
@@ -74,9 +68,9 @@ type Member = (&'static str, &'static str, String);
 struct All<'a> {
     record: &'a Record,
     run: &'a RunSummary,
-    seen: Seen,
+    seen: &'a Seen,
     gathered: Gathered<'a>,
-    charts: Charts,
+    charts: &'a Charts,
 }
 
 /// `verdict.json`.
@@ -103,7 +97,7 @@ impl All<'_> {
         let facts = id.and_then(|id| self.gathered.host(id)).map_or(&[][..], |told| &told.facts);
         let before = facts.first().map(|told| told.what);
         let after = facts.last().filter(|_| facts.len() > 1).map(|told| told.what);
-        let stages = id.map(|id| stages::moved(&self.seen, &self.gathered, id)).unwrap_or_default();
+        let stages = id.map(|id| stages::moved(self.seen, &self.gathered, id)).unwrap_or_default();
         let spans = spans(host);
         let mut files = vec![
             (
@@ -187,7 +181,7 @@ impl All<'_> {
     fn kernel(&self, id: Option<HostId>) -> String {
         let mut out = String::new();
         if let Some((id, told)) = id.and_then(|id| Some((id, self.gathered.host(id)?))) {
-            let card = self.gathered.card(&self.seen, id);
+            let card = self.gathered.card(self.seen, id);
             for line in &told.kernel {
                 let known = kernel_log::known_of(&line.what.text, &card);
                 let says =

@@ -10,7 +10,6 @@ use crate::model::{
         seen::{Seen, Way},
     },
     plan::layout::StageKind,
-    record::book::Record,
 };
 
 /// What a page draws besides the verdicts.
@@ -36,9 +35,8 @@ pub struct HostSeries {
 }
 
 impl Charts {
-    /// What a record holds to be drawn.
-    pub fn of(record: &Record) -> Self {
-        let seen = Seen::of(record);
+    /// What of a run is to be drawn.
+    pub fn of(seen: &Seen) -> Self {
         let mut stages: Vec<(u16, String, f64, f64)> = Vec::new();
         for round in seen.rounds.iter().filter(|round| round.kind != StageKind::Reach) {
             let (start, end) =
@@ -49,7 +47,7 @@ impl Charts {
             }
         }
         let stages = stages.into_iter().map(|(_, name, start, end)| (name, start, end)).collect();
-        let hosts = seen.hosts.iter().map(|host| HostSeries::of(&seen, host.id, host.name.clone())).collect();
+        let hosts = seen.hosts.iter().map(|host| HostSeries::of(seen, host.id, host.name.clone())).collect();
         Self { stages, hosts }
     }
 
@@ -78,9 +76,10 @@ impl HostSeries {
         let series = |way| {
             let mut values = vec![None; end.saturating_sub(first_slot) as usize];
             for round in falls::loaded_rounds(seen, host, way) {
-                for slot in round.start..round.end {
-                    values[(slot - first_slot) as usize] =
-                        seen.carried(round, host, way, slot).map(|(bps, _)| bps.round() as u64);
+                let carried = seen.carried_in(round, host, way, round.slots());
+                let from = (round.start - first_slot) as usize;
+                for (value, carried) in values[from..].iter_mut().zip(carried) {
+                    *value = carried.map(|(bps, _)| bps.round() as u64);
                 }
             }
             values

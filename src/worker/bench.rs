@@ -18,6 +18,7 @@ mod ours;
 mod paired;
 mod peers;
 mod place;
+mod plain;
 mod report;
 mod results;
 mod spec;
@@ -97,7 +98,7 @@ pub fn run(
         optimised: !cfg!(debug_assertions),
         machine: Machine::read(),
         congestion_control: place.congestion_control.clone(),
-        peers: peers.collect(),
+        peers: peers.chain([("openssh".to_owned(), plain::version())]).collect(),
         cases: vec![],
     };
     for case in &chosen {
@@ -144,7 +145,9 @@ fn setting(case: &Case, for_s: u32) -> String {
             let server = std::net::SocketAddr::from(([10, 201, 1, 2], run.peer.port()));
             format!("against `{}`", run.told(server, for_s))
         }
+        Against::Scp(_) => format!("against `{}`", plain::told([10, 201, 1, 2].into())),
         Against::Bare(_) => "against the bare loop".to_owned(),
+        Against::Ours(other) if other.transport.file_bytes().is_some() => "against our scp".to_owned(),
         Against::Ours(_) => "against ours without".to_owned(),
     };
     format!("{}, {}, {against}", case.path.name(), case.pinning.name())
@@ -176,6 +179,7 @@ fn repeat(
             run.check()?;
             Some(Side::Peer(*run))
         }
+        Against::Scp(bytes) => Some(Side::Scp(*bytes)),
         Against::Bare(load) => Some(Side::Ends(Engine::Bare, load.clone())),
         Against::Ours(load) => Some(Side::Ends(Engine::Ours, load.clone())),
     };

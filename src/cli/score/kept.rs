@@ -5,14 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
-
 use super::{Turn, score};
 use crate::{
-    cli::failure::Failure,
+    cli::{failure::Failure, record},
     journal,
     lab::score::{Heard, Outcome},
-    model::{judge::verdict::judge, record::book::Reading},
+    model::judge::verdict::judge,
 };
 
 /// Where the run of a turn is kept.
@@ -41,11 +39,10 @@ pub(super) fn keep(run: &Path, to: &Path) -> Result<(), Failure> {
 /// where it was not kept.
 pub(super) fn judged_again(keep: &Path, turn: &Turn, before: &Outcome) -> Result<Option<Outcome>, Failure> {
     let folder = folder(keep, turn);
-    let Ok(path) = journal::find_record(&folder) else { return Ok(None) };
-    let doing = || format!("cannot judge {} again", folder.display());
-    let mut reading = Reading::default();
-    journal::each_line(&path, |line| reading.line(line)).with_context(doing).map_err(Failure::failed)?;
-    let record = reading.finish().with_context(doing).map_err(Failure::failed)?;
+    if journal::find_record(&folder).is_err() {
+        return Ok(None);
+    }
+    let record = record::read(&folder, &[])?;
     let drawn = score::drawn(turn.case, turn.seed);
     let mut outcome = score::outcome(turn.case, &drawn, turn.seed, &judge(&record), &Heard::default());
     for (now, then) in outcome.sick.iter_mut().zip(&before.sick) {

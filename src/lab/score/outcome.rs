@@ -71,15 +71,7 @@ pub struct SickSeen {
 /// Holds a run's summary, and what it said meanwhile, against the truth.
 pub fn outcome(case: &Case, drawn: &Drawn, seed: u64, summary: &Summary, heard: &Heard) -> Outcome {
     let sick: Vec<SickSeen> = case.sick.iter().map(|sick| seen(sick, drawn, summary, heard)).collect();
-    let named = |verdict_matters: bool| -> BTreeSet<&str> {
-        let host = |sick: &Sick| match sick.at {
-            At::Host(letter) => Some(drawn.host(letter)),
-            At::Beside(letter) if !verdict_matters => Some(drawn.host(letter)),
-            _ => None,
-        };
-        case.sick.iter().filter_map(host).collect()
-    };
-    let (may_fail, touched) = (named(true), named(false));
+    let (may_fail, touched) = (named(case, drawn, false), named(case, drawn, true));
     let failed = |name: &&str| {
         summary.hosts.iter().any(|host| host.host.as_str() == *name && host.verdict == Verdict::Fail)
     };
@@ -94,7 +86,7 @@ pub fn outcome(case: &Case, drawn: &Drawn, seed: u64, summary: &Summary, heard: 
         case: case.name.to_owned(),
         class: case.class,
         seed,
-        whole: matches!(case.load, Load::Accept | Load::Congestion(_)),
+        whole: is_whole(case),
         faults: drawn.faults.clone(),
         sick,
         accused: names
@@ -113,6 +105,49 @@ pub fn outcome(case: &Case, drawn: &Drawn, seed: u64, summary: &Summary, heard: 
         duration_s: summary.run.duration_s.unwrap_or_default(),
         said: said(summary),
     }
+}
+
+/// A run that left no summary: nothing was found, and nobody passed.
+pub fn lost(case: &Case, drawn: &Drawn, seed: u64, why: &str) -> Outcome {
+    let missed = |sick: &Sick| SickSeen {
+        place: drawn.place(sick.at),
+        kind: sick.kinds[0],
+        direction: sick.direction,
+        place_right: false,
+        kind_right: false,
+        direction_right: sick.direction.map(|_| false),
+        told_after_s: None,
+    };
+    Outcome {
+        case: case.name.to_owned(),
+        class: case.class,
+        seed,
+        whole: is_whole(case),
+        faults: drawn.faults.clone(),
+        sick: case.sick.iter().map(missed).collect(),
+        accused: Vec::new(),
+        accused_ways: Vec::new(),
+        well: u32::from(case.hosts).saturating_sub(named(case, drawn, true).len() as u32),
+        well_passed: 0,
+        findings: 0,
+        duration_s: 0.0,
+        said: vec![format!("the run left no summary: {why}")],
+    }
+}
+
+/// Whether a case runs the whole of `accept`.
+const fn is_whole(case: &Case) -> bool {
+    matches!(case.load, Load::Accept | Load::Congestion(_))
+}
+
+/// Hosts that something is broken on; those too that must not fail for it, if `beside`.
+fn named<'a>(case: &Case, drawn: &'a Drawn, beside: bool) -> BTreeSet<&'a str> {
+    let host = |sick: &Sick| match sick.at {
+        At::Host(letter) => Some(drawn.host(letter)),
+        At::Beside(letter) if beside => Some(drawn.host(letter)),
+        _ => None,
+    };
+    case.sick.iter().filter_map(host).collect()
 }
 
 /// Findings that say that something is wrong.

@@ -58,6 +58,15 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
             claimed.insert(FindingKind::OneWayDead, one_way);
         }
     }
+    // A card that fell silent altogether more often than its bulk data alone was stuck is stuck
+    // by what these silences left behind.
+    if let Some(stuck) = claimed.remove(&FindingKind::MtuBlackHole) {
+        if stuck.len() < rest.len() {
+            rest.extend(stuck);
+        } else {
+            claimed.insert(FindingKind::MtuBlackHole, stuck);
+        }
+    }
     let mut findings: Vec<Finding> = claimed
         .into_iter()
         .map(|(kind, falls)| match kind {

@@ -60,7 +60,7 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     if has.is_empty() {
         found.extend(silent_control(seen, host));
     }
-    found.extend(starved::finding(seen, host).or_else(|| at_ceiling(seen, host)));
+    found.extend(starved::finding(seen, host, has.is_empty()).or_else(|| at_ceiling(seen, host)));
     found.extend(files::findings(seen, host));
     found
 }

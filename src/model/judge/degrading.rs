@@ -79,14 +79,12 @@ struct Decline {
 
 /// Mean rates of a host's whole seconds in a round; `None` where half of one is not known.
 fn seconds(seen: &Seen, round: &RoundSeen, host: HostId, way: Way) -> Vec<Option<f64>> {
-    let starts = (round.start..round.end).step_by(SLOTS_PER_S as usize);
-    let mean = |from: u64| {
-        let known: Vec<f64> = (from..(from + SLOTS_PER_S).min(round.end))
-            .filter_map(|slot| Some(seen.carried(round, host, way, slot)?.0))
-            .collect();
+    let carried = seen.carried_in(round, host, way, round.slots());
+    let mean = |second: &[Option<(f64, f64)>]| {
+        let known: Vec<f64> = second.iter().flatten().map(|(bps, _)| *bps).collect();
         (known.len() * 2 > SLOTS_PER_S as usize).then(|| known.iter().sum::<f64>() / known.len() as f64)
     };
-    starts.map(mean).collect()
+    carried.chunks(SLOTS_PER_S as usize).map(mean).collect()
 }
 
 fn declines(seen: &Seen, falls: &[Fall], round: &RoundSeen, way: Way) -> Vec<(HostId, Decline)> {

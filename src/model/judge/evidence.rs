@@ -72,6 +72,9 @@ pub fn attach(
     explained: &Explained,
     findings: &mut BTreeMap<HostId, Vec<Finding>>,
 ) {
+    if findings.values().all(Vec::is_empty) {
+        return;
+    }
     let gathered = Gathered::of(record);
     for (host, all) in findings {
         let indices = explained.own.get(host).map_or(&[][..], Vec::as_slice);

@@ -97,8 +97,8 @@ fn one_way(seen: &Seen, host: HostId, way: Way) -> Vec<Fall> {
     let mut watch = Watch::default();
     let mut falls: Vec<Fall> = Vec::new();
     for round in loaded_rounds(seen, host, way) {
-        for slot in round.start..round.end {
-            match watch.push(slot_of(seen, round, host, way, slot)) {
+        for (slot, carried) in round.slots().zip(seen.carried_in(round, host, way, round.slots())) {
+            match watch.push(slot_with(seen, round, host, way, slot, carried)) {
                 Some(Turn::Opened { since, offered_bps }) => {
                     falls.push(opened(seen, host, way, since, offered_bps));
                 }
@@ -119,7 +119,18 @@ fn one_way(seen: &Seen, host: HostId, way: Way) -> Vec<Fall> {
 
 /// What a host carried and should have carried in a slot of a round, for a [`Watch`].
 pub fn slot_of(seen: &Seen, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Slot {
-    let carried = seen.carried(round, host, way, slot);
+    slot_with(seen, round, host, way, slot, seen.carried(round, host, way, slot))
+}
+
+/// The same of what is known to have been carried.
+fn slot_with(
+    seen: &Seen,
+    round: &RoundSeen,
+    host: HostId,
+    way: Way,
+    slot: u64,
+    carried: Option<(f64, f64)>,
+) -> Slot {
     let expected = seen.expected(round, host, way, slot);
     // Files that are through leave less to carry; a paced plan has left them out already.
     let part = round.by_host.get(&host);

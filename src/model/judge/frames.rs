@@ -181,7 +181,11 @@ fn mismatch(seen: &Seen, host: HostId, own: u32, usual: u32, sides: &[(Way, Brac
 /// meanwhile, in numbers that are no chance, and for longer than a connection takes that lost
 /// its first packet.
 pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
-    let stuck = fall.until.is_none_or(|until| until - fall.since >= STUCK_SLOTS_MIN);
+    // Of a silence to the end as much is known as was measured.
+    let last =
+        || seen.rounds.iter().filter(|round| round.by_host.contains_key(&fall.host)).map(|own| own.end);
+    let until = fall.until.or_else(|| last().max()).unwrap_or(fall.since);
+    let stuck = until.saturating_sub(fall.since) >= STUCK_SLOTS_MIN;
     (stuck && small_packets_pass(seen, fall)).then_some(FindingKind::MtuBlackHole)
 }
 

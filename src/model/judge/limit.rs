@@ -86,12 +86,11 @@ fn of_round(seen: &Seen, round: &RoundSeen) -> Option<Finding> {
 
 /// The step down of one host's sending, if it is one: the split whose two levels differ most.
 fn step(seen: &Seen, round: &RoundSeen, host: HostId) -> Option<Step> {
-    let seconds: Vec<f64> = (round.start..round.end)
-        .step_by(SLOTS_PER_S as usize)
-        .filter_map(|from| {
-            let known: Vec<f64> = (from..(from + SLOTS_PER_S).min(round.end))
-                .filter_map(|slot| Some(seen.carried(round, host, Way::Tx, slot)?.0))
-                .collect();
+    let seconds: Vec<f64> = seen
+        .carried_in(round, host, Way::Tx, round.slots())
+        .chunks(SLOTS_PER_S as usize)
+        .filter_map(|second| {
+            let known: Vec<f64> = second.iter().flatten().map(|(bps, _)| *bps).collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
         })
         .collect();

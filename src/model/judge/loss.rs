@@ -4,7 +4,7 @@
 //!
 //! Saturated traffic retransmits on healthy hosts too, so only paced rounds are counted: TCP's
 //! retransmissions (less those that arrived twice), and gaps in the numbers of single frames
-//! (less what the own kernels dropped). The sides that explain the losses are found by
+//! (less what the own kernels dropped; what is lacking after the last that came is no gap). The sides that explain the losses are found by
 //! explain-away. A side's loss is a failure when chance cannot bring it below [`CLEAN`], nor
 //! keep it from [`FAIL`], and the fleet's is far less. Where the frames show that slow rounds
 //! lose nothing and fast ones do, it is `loss_above_rate`.
@@ -84,8 +84,10 @@ pub fn of_flow(seen: &Seen, id: FlowId, flow: &FlowSeen, round: &RoundSeen) -> O
     if (arrived.received as f64) < ARRIVED_MIN * sent as f64 {
         return None;
     }
-    let lost = sent.saturating_sub(arrived.received + arrived.socket_drops);
-    Some(Share { events: lost, of: sent })
+    // Gaps alone: of what was sent after the last that came, a receiver that was late to read
+    // may have left some in its socket.
+    let missing = u64::try_from(arrived.missing).unwrap_or(0);
+    Some(Share { events: missing.saturating_sub(arrived.socket_drops), of: sent })
 }
 
 /// Whether a pair lost more than a healthy one.

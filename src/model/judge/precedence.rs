@@ -79,6 +79,10 @@ fn outranks(other: FindingKind, kind: FindingKind) -> bool {
 
 /// Leaves one finding for each cause: what a finding at least as grave explains is taken out.
 pub fn keep_causes(findings: &mut Vec<Finding>) {
+    // Of a few pairs all streams lie in a dead queue: to so few observers that is an outage.
+    if findings.iter().any(|finding| finding.kind == DeadQueue) {
+        findings.retain(|finding| finding.kind != Outage || finding.confirmed != Some(false));
+    }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
     findings.retain(|finding| {
@@ -100,6 +104,18 @@ mod tests {
             kinds.iter().map(|(kind, severity)| cause::bare(*kind, *severity, &[], String::new())).collect();
         keep_causes(&mut findings);
         findings.into_iter().map(|finding| finding.kind).collect()
+    }
+
+    #[test]
+    fn a_dead_queue_explains_an_outage_that_few_saw_and_follows_from_one_that_many_did() {
+        for (seen_by_many, want) in [(false, DeadQueue), (true, Outage)] {
+            let mut findings = [Outage, DeadQueue]
+                .map(|kind| cause::bare(kind, Severity::Fail, &[], String::new()))
+                .to_vec();
+            findings[0].confirmed = Some(seen_by_many);
+            keep_causes(&mut findings);
+            assert_eq!(findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [want]);
+        }
     }
 
     #[test]

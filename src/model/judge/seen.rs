@@ -17,6 +17,7 @@ use crate::model::{
     },
     record::{
         facts::{CardFacts, CountersMoved, Neighbour},
+        few::Few,
         line::{
             Body, ConnectsFlow, Contact, CorruptSeen, DatagramFlow, DatagramsSent, Ended, HostSeen, Joined,
             Line, LinkSeen, ReachPeer, Samples, StageBegun, StreamSeen, SuspectsSeen, TcpFlow, VerifiedFlow,
@@ -120,7 +121,7 @@ fn sends(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool
 /// Adds what a line tells of flows that are its worker's to tell of.
 fn sum<T: Default>(
     into: &mut BTreeMap<FlowId, T>,
-    told: &BTreeMap<FlowId, T>,
+    told: &Few<FlowId, T>,
     add: fn(&mut T, &T),
     is_own: impl Fn(FlowId) -> bool,
 ) {

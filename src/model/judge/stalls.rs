@@ -153,14 +153,14 @@ fn slot_gaps(seen: &Seen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
 }
 
 fn round_gaps(seen: &Seen, round: &RoundSeen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
-    let carried = |slot: u64| {
-        let both: Vec<f64> =
-            WAYS.into_iter().filter_map(|way| Some(seen.carried(round, host, way, slot)?.0)).collect();
-        (!both.is_empty()).then(|| both.iter().sum::<f64>())
-    };
     // The first second is slow start's.
-    let slots: Vec<(u64, Option<f64>)> =
-        (round.start + 10..round.end).map(|slot| (slot, carried(slot))).collect();
+    let steady = round.start + 10..round.end;
+    let [tx, rx] = WAYS.map(|way| seen.carried_in(round, host, way, steady.clone()));
+    let both = tx.into_iter().zip(rx).map(|ways| match ways {
+        (Some((tx, _)), Some((rx, _))) => Some(tx + rx),
+        (tx, rx) => tx.or(rx).map(|(bps, _)| bps),
+    });
+    let slots: Vec<(u64, Option<f64>)> = steady.zip(both).collect();
     let known: Vec<f64> = slots.iter().filter_map(|(_, bps)| *bps).collect();
     let Some(median) = robust::median(&known) else { return Vec::new() };
     let low = |bps: &Option<f64>| bps.is_some_and(|bps| bps < SLOT_LOW * median);

@@ -5,9 +5,11 @@
 //!
 //! A second is short when a carrying thread was runnable and waited for at least
 //! [`WAITED_SHARE`] of it, ran for nearly all of it, or when the samplers came late by at least
-//! [`LATE_US`]. Three of them make a finding. Hosts that share a kernel share its CPU, as in a
-//! lab: there a second is short only if the host was [`PEERS_FACTOR`] times as badly off as its
-//! peers in the same second, and six of them are needed.
+//! [`LATE_US`]. Three of them, and [`SECONDS_SHARE`] of all, make a finding. Hosts that share a
+//! kernel share its CPU, as in a lab: there a second is short only if the host was
+//! [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Fewer
+//! than that share are told of a host against which nothing else tells, and do not keep it from
+//! passing: in a soak of hours each has some.
 //!
 //! # Source
 //!
@@ -48,6 +50,9 @@ const SECONDS_MIN: usize = 3;
 /// The same where hosts share a kernel: of eight healthy ones on two busy cores one was worse
 /// off than the others for up to two seconds of a run.
 const SECONDS_BESIDE_MIN: usize = 6;
+
+/// Share of a host's seconds from which on too little of the run was the card's own.
+const SECONDS_SHARE: f64 = 0.02;
 
 /// What of a second says that its worker was short.
 #[derive(Clone, Copy, Debug, Default)]
@@ -99,18 +104,22 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
     own.iter().filter(is_short).collect()
 }
 
-/// The finding on a host whose worker was short of CPU.
-pub fn finding(seen: &Seen, host: HostId) -> Option<Finding> {
+/// The finding on a host whose worker was short of CPU; `alone` where nothing else tells
+/// against the host.
+pub fn finding(seen: &Seen, host: HostId, alone: bool) -> Option<Finding> {
     let short = seconds(seen, host);
     let (first, _) = short.first()?;
     let least = if seen.shares_kernel(host) { SECONDS_BESIDE_MIN } else { SECONDS_MIN };
+    let seconds = seen.states.get(&host).map_or(0, Vec::len) as f64;
+    let few = alone && (short.len() as f64) < SECONDS_SHARE * seconds;
+    let severity = if few { Severity::Info } else { Severity::Warn };
     (short.len() >= least).then(|| {
         let text = format!(
             "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
             seen.name(host),
             short.len()
         );
-        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
+        let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
         finding.first_seen_s = Some(first.as_secs_f64());
         finding.numbers.insert("starved_s".to_owned(), Some(short.len() as f64));
         finding
@@ -134,6 +143,23 @@ mod tests {
             ("comes late", second(0.0, 0.1, 80_000.0), true),
         ] {
             assert_eq!(shortage.is_own(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_few_seconds_of_a_long_run_keep_from_passing_only_beside_something_else() {
+        for (seconds, alone, want) in
+            [(100, true, Severity::Warn), (1000, true, Severity::Info), (1000, false, Severity::Warn)]
+        {
+            let state = |second: u64| {
+                let waited = if second < 5 { 0.5 } else { 0.0 };
+                let state = HostSeen { threads: Some((0.1, waited)), ..HostSeen::default() };
+                (RunTime(second * 1_000_000), state)
+            };
+            let mut seen = Seen::default();
+            seen.states.insert(HostId(0), (0..seconds).map(state).collect());
+            let found = finding(&seen, HostId(0), alone).expect("five are more than three");
+            assert_eq!(found.severity, want, "of {seconds} s, alone: {alone}");
         }
     }
 

@@ -30,11 +30,15 @@ const MEASURED_MIN: f64 = 0.9;
 
 /// Judges a record.
 pub fn judge(record: &Record) -> Summary {
-    let seen = Seen::of(record);
-    let mut detected = detect::detect(&seen);
-    confirm::settle(&seen, &mut detected.hosts);
+    judge_seen(record, &Seen::of(record))
+}
+
+/// Judges a record of which `seen` is all that was seen.
+pub fn judge_seen(record: &Record, seen: &Seen) -> Summary {
+    let mut detected = detect::detect(seen);
+    confirm::settle(seen, &mut detected.hosts);
     let Detected { falls, explained, hosts: mut findings, fleet } = detected;
-    evidence::attach(record, &seen, &falls, &explained, &mut findings);
+    evidence::attach(record, seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))
@@ -49,12 +53,12 @@ pub fn judge(record: &Record) -> Summary {
             let mut own = findings.remove(&host.id).unwrap_or_default();
             own.extend(audited.remove(&host.id).unwrap_or_default());
             own.sort_by_key(|finding| (finding.severity, finding.kind));
-            host_summary(&seen, host, own, &falls, &explained, &troubled)
+            host_summary(seen, host, own, &falls, &explained, &troubled)
         })
         .collect();
     let missing = usize::from(record.opened.planned).saturating_sub(hosts.len());
     hosts.extend((1..=missing).map(absent));
-    summarise(record, &seen, hosts, fleet)
+    summarise(record, seen, hosts, fleet)
 }
 
 fn host_summary(

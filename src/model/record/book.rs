@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::{
+    few,
     line::{Body, COORDINATOR, Line, Opened, RECORD_SCHEMA},
+    names::Names,
     text::{self, LineError},
 };
 
@@ -46,7 +48,35 @@ pub enum RecordError {
     },
 }
 
-/// A record that is being read from its text, line by line; spools may follow the record itself.
+/// Reads lines of one record; several may share the work.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    names: Names,
+}
+
+impl Decoder {
+    /// What a line says.
+    ///
+    /// # Errors
+    ///
+    /// As [`text::decode`].
+    pub fn line(&mut self, text: &str) -> Result<Line, LineError> {
+        let mut line = text::decode(text)?;
+        match &mut line.body {
+            Body::Counters(moved) => self.names.share(moved),
+            Body::Samples(samples) => few::tighten(&mut samples.rx),
+            Body::Tcp(tcp) => few::tighten(&mut tcp.flows),
+            Body::Probes(probes) => {
+                few::tighten(&mut probes.udp);
+                few::tighten(&mut probes.tcp);
+            }
+            _ => {}
+        }
+        Ok(line)
+    }
+}
+
+/// A record that is being read, line by line; spools may follow the record itself.
 #[derive(Debug, Default)]
 pub struct Reading {
     sound: Vec<Line>,
@@ -57,11 +87,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Takes the next line.
-    pub fn line(&mut self, text: &str) {
+    /// Takes the next line, as [`Decoder::line`] gives it.
+    pub fn take(&mut self, line: Result<Line, LineError>) {
         self.total += 1;
         self.last_is_cut = false;
-        match text::decode(text) {
+        match line {
             Ok(line) => self.sound.push(line),
             Err(why) => {
                 self.last_is_cut = matches!(why, LineError::NotJson(_));
@@ -121,8 +151,8 @@ impl Record {
     ///
     /// As [`Reading::finish`].
     pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> {
-        let mut reading = Reading::default();
-        lines.for_each(|line| reading.line(line));
+        let (mut reading, mut decoder) = (Reading::default(), Decoder::default());
+        lines.for_each(|line| reading.take(decoder.line(line)));
         reading.finish()
     }
 

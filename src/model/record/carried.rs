@@ -1,17 +1,16 @@
 //! What was carried of each flow, and what it cost: shapes of the lines that workers tell
 //! once a second beside the byte counts, and of bytes that differ.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
+use super::few::Few;
 use crate::model::{fleet::units::RunTime, plan::layout::FlowId};
 
 /// The state of a source's connections of one second, summed by flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TcpSeen {
     /// By flow.
-    pub flows: BTreeMap<FlowId, TcpFlow>,
+    pub flows: Few<FlowId, TcpFlow>,
 }
 
 // By reference, because serde asks so.

@@ -5,10 +5,11 @@
 //! A fact that could not be read is [`Fact::Unread`] with the reason, and one that the
 //! kernel says does not exist is [`Fact::Absent`]: never a zero, never an empty text.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
+use super::few::Few;
 use crate::model::fleet::units::RunTime;
 
 /// Something that was asked of a host.
@@ -372,8 +373,9 @@ pub struct CountersMoved {
     /// Since when.
     pub since: RunTime,
     /// By group and name as in [`Counters`] (`link.rx_crc_errors`): by how much. A counter
-    /// that went backwards is told as a negative step.
-    pub moved: BTreeMap<String, i64>,
+    /// that went backwards is told as a negative step. Of a record that is read, each name is
+    /// there once (`names`).
+    pub moved: Few<Arc<str>, i64>,
     /// Addresses of the interface that are gone since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses_gone: Vec<String>,

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::model::{
     fleet::{
@@ -20,6 +21,7 @@ use crate::model::{
     },
     record::{
         facts::{CountersMoved, HostFacts, KernelLine},
+        few::Few,
         file::FileSeen,
         probe::ProbesSeen,
     },
@@ -117,24 +119,24 @@ pub enum Body {
     /// What became of datagrams, once a second: by their receivers.
     Datagrams {
         /// By flow.
-        flows: BTreeMap<FlowId, DatagramFlow>,
+        flows: Few<FlowId, DatagramFlow>,
     },
     /// Datagrams that sources handed to their kernel, once a second.
     DatagramsSent {
         /// By flow.
-        flows: BTreeMap<FlowId, DatagramsSent>,
+        flows: Few<FlowId, DatagramsSent>,
     },
     /// What became of new connections, once a second.
     Connects {
         /// By flow.
-        flows: BTreeMap<FlowId, ConnectsFlow>,
+        flows: Few<FlowId, ConnectsFlow>,
     },
     /// The state of one end of a flow's QUIC connection, once a second.
     Quic(QuicSeen),
     /// What receivers compared, once a second.
     Verified {
         /// By flow.
-        flows: BTreeMap<FlowId, VerifiedFlow>,
+        flows: Few<FlowId, VerifiedFlow>,
     },
     /// Verified payload differed from what was sent.
     Corrupt(CorruptSeen),
@@ -287,22 +289,25 @@ pub struct StageBegun {
     pub rates: BTreeMap<FlowId, BitRate>,
 }
 
+/// Bytes of a flow in slots that follow each other; `None` was not measured.
+pub type SlotCounts = SmallVec<[Option<u64>; 3]>;
+
 /// Receivers' byte counts on the grid of 100 ms slots.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Samples {
     /// The number of the first slot.
     pub s: u64,
     /// By flow: bytes received in each slot from `s` on; `None` was not measured.
-    pub rx: BTreeMap<FlowId, Vec<Option<u64>>>,
+    pub rx: Few<FlowId, SlotCounts>,
     /// Slots whose bounds were off by more than 5 ms: slot, actual start and end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub off: Vec<(u64, RunTime, RunTime)>,
     /// By paused flow of which this worker is the source: keyed probes sent, and answered.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub asked: BTreeMap<FlowId, (u32, u32)>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub asked: Few<FlowId, (u32, u32)>,
     /// By flow of which this worker is the sink: keyed probes that arrived.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub heard: BTreeMap<FlowId, u32>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub heard: Few<FlowId, u32>,
 }
 
 /// Something happened to a stream of a flow, as its worker saw it.

@@ -62,7 +62,7 @@ pub fn moved(before: &Counters, after: &Counters, since: RunTime) -> CountersMov
     };
     CountersMoved {
         since,
-        moved: steps.into_iter().map(|(.., name, step)| (name, step)).collect(),
+        moved: steps.into_iter().map(|(.., name, step)| (name.into(), step)).collect(),
         addresses_gone: without(before, after),
         addresses_came: without(after, before),
         neighbours: neighbours(before, after),
@@ -98,7 +98,7 @@ pub fn next_base(mut before: Counters, mut after: Counters, told: &CountersMoved
             *of_mut(&mut after) = std::mem::take(of_mut(&mut before));
         } else if told.left_out > 0 && !of(&before).is_empty() {
             for (name, value) in of_mut(&mut after) {
-                if !told.moved.contains_key(&format!("{group}.{name}")) {
+                if !told.moved.contains_key(format!("{group}.{name}").as_str()) {
                     *value = of(&before).get(name).copied().unwrap_or(0);
                 }
             }

@@ -5,10 +5,10 @@
 //! once a tick, by an echo and by a handshake. The schedule waits for no answer, so that a
 //! silent target hides nothing (coordinated omission).
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
+use super::few::Few;
 use crate::model::fleet::host::HostId;
 
 /// Length of a tick: five probes a second (the contract's figure).
@@ -30,6 +30,10 @@ pub fn moment_us(observer: HostId, target: HostId) -> u64 {
     u64::from(mixed >> 16) * TICK_US * 9 / 10 / (1 << 16)
 }
 
+/// What became of the probes of a line: a round trip in microseconds, [`NO_ANSWER`], or `None`
+/// where none was sent.
+pub type Outcomes = SmallVec<[Option<u32>; TICKS_A_LINE as usize]>;
+
 /// What one worker's probes came to within the ticks of a line, as observer and as target.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct ProbesSeen {
@@ -37,14 +41,14 @@ pub struct ProbesSeen {
     pub first: u64,
     /// By target and tick: the echo's round trip, microseconds, without the time that the
     /// target's own process held it; [`NO_ANSWER`]; `None` where none was sent.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub udp: BTreeMap<HostId, Vec<Option<u32>>>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub udp: Few<HostId, Outcomes>,
     /// The same of handshakes; the target's kernel answers them alone.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tcp: BTreeMap<HostId, Vec<Option<u32>>>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub tcp: Few<HostId, Outcomes>,
     /// By observer: a bit for each tick whose echo was asked for here, the lowest for the first.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub heard: BTreeMap<HostId, u32>,
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub heard: Few<HostId, u32>,
     /// The longest that this process held an echo before it answered, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_us: Option<u32>,

@@ -47,6 +47,9 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         (Transport::Tcp, Role::Sink) => tcp_sink(spec),
         (Transport::Udp { datagram_bytes, single }, role) => udp::carry(spec, role, datagram_bytes, single),
         (Transport::Quic, role) => quic::carry(spec, role),
+        (Transport::Scp { .. } | Transport::File { .. }, _) => {
+            Err(io::Error::other("files have no bare loop: they are held against scp"))
+        }
     }
 }
 

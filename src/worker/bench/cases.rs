@@ -38,6 +38,8 @@ pub enum Against {
     Nothing,
     /// Another loader.
     Peer(PeerRun),
+    /// A plain `scp` of a file of so many bytes.
+    Scp(u64),
     /// The bare loop of a technique.
     Bare(Load),
     /// This program with another load.
@@ -141,7 +143,7 @@ impl Case {
 
 /// All cases, in the order in which they run.
 pub fn all() -> Vec<Case> {
-    [against_peers(), against_bare(), datagrams(), sampling(), paced()].concat()
+    [against_peers(), against_bare(), datagrams(), files(), sampling(), paced()].concat()
 }
 
 fn against_peers() -> Vec<Case> {
@@ -221,6 +223,19 @@ fn datagrams() -> Vec<Case> {
         );
     }
     cases
+}
+
+/// From disk to disk: a file that takes OpenSSH a second or two.
+fn files() -> Vec<Case> {
+    let file_bytes = 512 * 1024 * 1024;
+    let [scp, file] = [Transport::Scp { file_bytes }, Transport::File { file_bytes }]
+        .map(|transport| load(transport, 1, 1, COPY));
+    let rows = [
+        Case::new("scp-plain", Pinning::Free, scp.clone(), Against::Scp(file_bytes)).rate_at_least(0.95),
+        Case::new("file-scp", Pinning::Free, file, Against::Ours(scp)).rate_at_least(2.0),
+    ];
+    // So long may it take at most: it ends when the file is there.
+    rows.map(|case| Case { for_s: Some(30), ..case }).to_vec()
 }
 
 fn sampling() -> Vec<Case> {

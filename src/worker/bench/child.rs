@@ -11,6 +11,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::error::BenchError;
 use crate::sys::{
+    family::family,
     namespace::{NetNs, spawn_in},
     process::{Reaped, confine, cores, reap_until},
 };
@@ -128,6 +129,26 @@ impl Running {
             }
             std::thread::sleep(LOOK_EVERY);
         }
+        self.end(limit)
+    }
+
+    /// Ends it once all that it started has ended: only then is it known what that cost.
+    pub(super) fn finish_without_children(self, limit: Duration) -> Result<Ended, BenchError> {
+        let deadline = Instant::now() + limit;
+        while family(self.child.id()).len() > 1 {
+            if Instant::now() >= deadline {
+                return Err(BenchError::Late {
+                    program: self.program.clone(),
+                    what: "end what it started",
+                    limit,
+                });
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        self.end(limit)
+    }
+
+    fn end(mut self, limit: Duration) -> Result<Ended, BenchError> {
         self.child.kill().map_err(BenchError::io(format!("ending `{}`", self.program)))?;
         let reaped = self.reap(limit)?;
         Ok(Ended { stdout: self.output()?, cpu_s: reaped.cpu.as_secs_f64() })

@@ -14,6 +14,7 @@ use super::{
     metric::Run,
     peers::{PeerRun, REST},
     place::Place,
+    plain,
     spec::{EndReport, EndSpec, Engine, Load},
 };
 use crate::{
@@ -31,6 +32,9 @@ const PORT: u16 = 5601;
 /// opens its round half a second early.
 const LEAD_US: u64 = 1_000_000;
 
+/// A source writes its file before, and a sink opens its round 1.5 s early.
+const FILE_LEAD_US: u64 = 4_000_000;
+
 /// A run is done again when others used more of the machine than this.
 const FOREIGN_SHARE_MAX: f64 = 0.2;
 
@@ -44,6 +48,8 @@ pub(super) enum Side {
     Ends(Engine, Load),
     /// A peer's server and client.
     Peer(PeerRun),
+    /// A plain `scp` of a file of so many bytes.
+    Scp(u64),
 }
 
 /// Runs `side` until others leave it enough of the machine.
@@ -56,6 +62,10 @@ pub(super) fn quiet_run(place: &Place, case: &Case, side: &Side, for_s: u32) -> 
         let run = match side {
             Side::Ends(engine, load) => ends(place, case, *engine, load, for_s, &all)?,
             Side::Peer(peer) => with_peer(place, case, *peer, for_s, &all)?,
+            Side::Scp(bytes) => {
+                let (source, sink) = place.ends(case.path);
+                plain::copy(&source, &sink, allowed(case, &all).as_deref(), *bytes, for_s)?
+            }
         };
         let ours_s = run.source_cpu_s + run.sink_cpu_s;
         let used_s = busy_s()? - busy_before - ours_s;
@@ -109,7 +119,8 @@ fn ends(
 ) -> Result<Run, BenchError> {
     let (source_end, sink_end) = place.ends(case.path);
     let allowed = allowed(case, all);
-    let start_us = (clock::now_us() + LEAD_US).next_multiple_of(SLOT_US);
+    let lead_us = if load.transport.file_bytes().is_some() { FILE_LEAD_US } else { LEAD_US };
+    let start_us = (clock::now_us() + lead_us).next_multiple_of(SLOT_US);
     let spec = |role, end: &super::place::End<'_>| EndSpec {
         engine,
         role,

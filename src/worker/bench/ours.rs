@@ -9,7 +9,10 @@ use std::{
 
 use socket2::{Domain, Type};
 
-use super::spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport};
+use super::{
+    plain,
+    spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport},
+};
 use crate::{
     model::{
         fleet::{
@@ -20,15 +23,14 @@ use crate::{
             carriage::{self, BufferLayout, Carriage, FrameSize, ReceiveMode},
             layout::FlowId,
         },
-        record::line::Body,
-        run::message::{Role, SecretHex},
+        record::{file::FileOutcome, line::Body},
+        run::message::Role,
     },
     sys::{clock, link::LinkReader},
     worker::transfer::{
         ASK_EVERY_US, Binding, Command, Shared,
         alone::Alone,
         hosted::Hosted,
-        key::TransferKey,
         payload::Payload,
         stage::{Flow, Round, Stage},
     },
@@ -66,6 +68,9 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
         shared.ask_every_us = spec.load.sample_us.unwrap_or(ASK_EVERY_US);
     })?;
     let stage = Arc::new(stage(spec)?);
+    if let (Some(bytes), Role::Source) = (spec.load.transport.file_bytes(), spec.role) {
+        plain::stocked(&shared.depot, &stage.payload, bytes)?;
+    }
     let mut hosted = Hosted::default();
     hosted.start(&shared, &stage, RunTime(spec.start_us));
     carriers.tell(&Command::Prepare(stage));
@@ -83,7 +88,10 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
     }
     hosted.quit();
     carriers.quit();
-    Ok(heard.report(spec, &shared))
+    match heard.failed.take() {
+        Some(why) => Err(io::Error::other(why)),
+        None => Ok(heard.report(spec, &shared)),
+    }
 }
 
 fn mtu_of(iface: &str) -> io::Result<u32> {
@@ -94,8 +102,7 @@ fn mtu_of(iface: &str) -> io::Result<u32> {
 }
 
 fn stage(spec: &EndSpec) -> io::Result<Stage> {
-    let secret = SecretHex("5a".repeat(32));
-    let key = TransferKey::new(&secret).ok_or_else(|| io::Error::other("no key"))?;
+    let key = plain::key()?;
     let rate_bps = spec.load.rate_bps.map(|rate| rate / u64::from(spec.load.flows));
     let flow = |id: u16| Flow {
         id: FlowId::from(id),
@@ -132,10 +139,13 @@ fn carriage(spec: &EndSpec) -> Carriage {
             (carriage::Transport::Udp, Some(FrameSize::Bytes(datagram_bytes + UDP_FRAME_BYTES)))
         }
         Transport::Quic => (carriage::Transport::Quic, None),
+        Transport::Scp { .. } => (carriage::Transport::Scp, None),
+        Transport::File { .. } => (carriage::Transport::File, None),
     };
     Carriage {
         transport,
         frame_size_bytes,
+        file_bytes: load.transport.file_bytes(),
         layout: match load.layout {
             Layout::Write => BufferLayout::Write,
             Layout::Vmsplice => BufferLayout::Vmsplice,
@@ -155,6 +165,9 @@ struct Heard {
     sent: BTreeMap<FlowId, u64>,
     datagrams: Option<u64>,
     ended_us: u64,
+    /// When the file was through, and its size.
+    file: Option<(RunTime, u64)>,
+    failed: Option<String>,
 }
 
 impl Heard {
@@ -171,6 +184,10 @@ impl Heard {
             Body::DatagramsSent { flows } => {
                 *self.datagrams.get_or_insert(0) += flows.values().map(|flow| flow.sent).sum::<u64>();
             }
+            Body::File(file) => match file.outcome {
+                FileOutcome::Complete => self.file = self.file.or(Some((file.at, file.bytes))),
+                _ => self.failed = Some(file.why),
+            },
             Body::Sent { flow, bytes } => {
                 self.sent.insert(flow, bytes);
                 self.ended_us = clock::now_us().saturating_sub(spec.end_us());
@@ -182,6 +199,9 @@ impl Heard {
     fn complete(&self, spec: &EndSpec) -> bool {
         let flows = usize::from(spec.load.flows);
         let last = spec.end_us() / SLOT_US - 1;
+        if spec.load.transport.file_bytes().is_some() {
+            return self.file.is_some() || self.failed.is_some();
+        }
         let numbered = matches!(spec.load.transport, Transport::Udp { .. });
         if numbered && clock::now_us() < spec.end_us() + COUNTED_US {
             return false;
@@ -195,6 +215,11 @@ impl Heard {
     }
 
     fn report(self, spec: &EndSpec, shared: &Shared) -> EndReport {
+        if spec.load.transport.file_bytes().is_some() {
+            let took = |(at, bytes): (RunTime, u64)| (Some(bytes), (at.0 - spec.start_us) as f64 / 1e6);
+            let (bytes, for_s) = self.file.map_or((None, 0.0), took);
+            return EndReport { bytes, for_s, ..EndReport::default() };
+        }
         if spec.role == Role::Source {
             let ended = self.sent.len() == usize::from(spec.load.flows);
             return EndReport {

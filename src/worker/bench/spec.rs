@@ -24,6 +24,26 @@ pub enum Transport {
     },
     /// QUIC streams.
     Quic,
+    /// A file from disk to disk, through OpenSSH.
+    Scp {
+        /// Its size.
+        file_bytes: u64,
+    },
+    /// The same without ssh.
+    File {
+        /// Its size.
+        file_bytes: u64,
+    },
+}
+
+impl Transport {
+    /// The size of the file that it moves, where it moves one.
+    pub const fn file_bytes(self) -> Option<u64> {
+        match self {
+            Self::Scp { file_bytes } | Self::File { file_bytes } => Some(file_bytes),
+            Self::Tcp | Self::Udp { .. } | Self::Quic => None,
+        }
+    }
 }
 
 /// How a source hands its bytes to the kernel.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use smallvec::smallvec;
+
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    record::probe::{ANSWER_US, NO_ANSWER, ProbesSeen, TICK_US, TICKS_A_LINE, moment_us},
+    record::probe::{ANSWER_US, NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE, moment_us},
 };
 
 /// How a target is probed.
@@ -22,8 +24,8 @@ const LINES_MAX: usize = 4;
 /// The ticks of a line, while answers may still come.
 #[derive(Clone, Debug, Default)]
 struct Page {
-    echoes: BTreeMap<HostId, Vec<Option<u32>>>,
-    handshakes: BTreeMap<HostId, Vec<Option<u32>>>,
+    echoes: BTreeMap<HostId, Outcomes>,
+    handshakes: BTreeMap<HostId, Outcomes>,
     heard: BTreeMap<HostId, u32>,
     held_us: Option<u32>,
 }
@@ -89,7 +91,7 @@ impl Book {
             Kind::Echo => &mut page.echoes,
             Kind::Handshake => &mut page.handshakes,
         };
-        let cells = cells.entry(target).or_insert_with(|| vec![None; TICKS_A_LINE as usize]);
+        let cells = cells.entry(target).or_insert_with(|| smallvec![None; TICKS_A_LINE as usize]);
         cells[(tick % TICKS_A_LINE) as usize] = Some(outcome);
     }
 
@@ -118,9 +120,9 @@ impl Book {
             let Some((line, page)) = self.pages.pop_first() else { break };
             lines.push(ProbesSeen {
                 first: line * TICKS_A_LINE,
-                udp: page.echoes,
-                tcp: page.handshakes,
-                heard: page.heard,
+                udp: page.echoes.into_iter().collect(),
+                tcp: page.handshakes.into_iter().collect(),
+                heard: page.heard.into_iter().collect(),
                 held_us: page.held_us,
             });
         }
@@ -171,7 +173,7 @@ mod tests {
         let lines = book.take_lines(RunTime(tick(15).0 + ANSWER_US));
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].first, 10);
-        assert_eq!(lines[0].udp[&A], [Some(NO_ANSWER), Some(250), None, Some(NO_ANSWER), None]);
+        assert_eq!(lines[0].udp[&A][..], [Some(NO_ANSWER), Some(250), None, Some(NO_ANSWER), None]);
         assert_eq!((lines[0].heard[&HostId(7)], lines[0].held_us), (0b100, Some(40)));
     }
 

@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use super::*;
 use crate::{
-    model::{record::probe::ProbesSeen, run::message::SecretHex},
+    model::{
+        record::probe::{Outcomes, ProbesSeen},
+        run::message::SecretHex,
+    },
     worker::transfer::{Binding, Command, alone::Alone, payload::Payload, stage::Stage},
 };
 
@@ -75,7 +78,7 @@ fn who_knows_another_key_answers_no_echo_and_who_is_not_there_nothing() {
     let nobody: SocketAddr = "127.0.0.1:9".parse().expect("an address");
     let seen = lines(BTreeMap::from([(HostId(1), strange_addr), (HostId(2), nobody)]), 2);
     let line = &seen[1];
-    let lost = |outcomes: &Vec<Option<u32>>| outcomes.iter().flatten().all(|us| *us == 0);
+    let lost = |outcomes: &Outcomes| outcomes.iter().flatten().all(|us| *us == 0);
     assert!(lost(&line.udp[&HostId(1)]) && lost(&line.udp[&HostId(2)]), "{line:?}");
     // Kernels answer: that they know nobody there, or in the place of the process.
     for target in [HostId(1), HostId(2)] {

@@ -6,7 +6,7 @@ use super::stage::Meter;
 use crate::model::{
     fleet::units::{RunTime, SLOT_US},
     plan::layout::FlowId,
-    record::line::Samples,
+    record::line::{Samples, SlotCounts},
 };
 
 /// A slot read later than this counts as missing (the contract's figure): its bytes may be
@@ -29,7 +29,7 @@ const HURRY_SLOTS: u64 = 10;
 const LINE_FLOWS: usize = 800;
 
 /// Slots of several flows.
-type Counts = BTreeMap<FlowId, Vec<Option<u64>>>;
+type Counts = BTreeMap<FlowId, SlotCounts>;
 
 /// One flow's counts.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ struct Count {
     end: u64,
     /// Bytes that were received before the open slot.
     before: u64,
-    closed: Vec<Option<u64>>,
+    closed: SlotCounts,
 }
 
 /// The counts of all flows whose slots one thread keeps.
@@ -64,7 +64,7 @@ impl Slots {
             first,
             end: end + DRAIN_SLOTS,
             before: meter.received(),
-            closed: Vec::new(),
+            closed: SlotCounts::new(),
         };
         self.flows.insert(flow, count);
     }

@@ -28,7 +28,10 @@ use crate::{
             carriage::{BufferLayout, Carriage, ReceiveMode},
             layout::FlowId,
         },
-        record::line::{CorruptSeen, ReachPeer, StreamEvent, VerifiedFlow},
+        record::{
+            few::Few,
+            line::{CorruptSeen, ReachPeer, StreamEvent, VerifiedFlow},
+        },
         run::message::{Role, SecretHex},
     },
     worker::reach::reach,
@@ -411,7 +414,7 @@ fn a_probe_with_the_wrong_key_is_neither_answered_nor_counted() {
     assert_eq!((answer.purpose, answer.flow, answer.nonce), (Purpose::Answer, FLOW, [4; 16]));
     let heard = |body: &Body| match body {
         Body::Samples(samples) => samples.heard.clone(),
-        _ => BTreeMap::new(),
+        _ => Few::new(),
     };
     sink.until(Duration::from_secs(2), |seen| seen.iter().any(|body| !heard(body).is_empty()));
     let heard: Vec<_> = sink.seen.iter().flat_map(heard).collect();

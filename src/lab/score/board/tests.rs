@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::CASES, *};
 use crate::model::judge::summary::{Direction, FindingKind};
 
 fn found(place: &str, kind_right: bool, direction_right: Option<bool>, told_after_s: f64) -> SickSeen {
@@ -61,4 +61,16 @@ fn the_page_shows_what_was_missed() {
     assert!(page.contains("h1 packet_loss, **another direction**"), "{page}");
     assert!(page.contains("| right direction, of what has one | 0.0 % (0 of 1) | at least 90 % |"), "{page}");
     assert!(page.contains("- a-case, seed 1: h1: fail"), "{page}");
+}
+
+#[test]
+fn a_run_without_a_summary_is_wrong_and_nobody_of_it_passes() {
+    for case in CASES {
+        let drawn = super::super::drawn(case, 0);
+        let lost = super::super::lost(case, &drawn, 0, "killed");
+        assert!(!lost.is_right(), "{}", case.name);
+        assert_eq!(lost.well_passed, 0);
+        assert!(lost.sick.iter().all(|sick| !sick.place_right));
+        assert!(lost.well > 0 && lost.well <= u32::from(case.hosts), "{}", case.name);
+    }
 }

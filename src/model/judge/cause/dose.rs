@@ -147,9 +147,10 @@ impl Levels {
             .map(Outage::since_slot)
             .min()
             .unwrap_or(fall.since);
-        let round = seen.rounds.iter().find(|round| {
-            (round.start..round.end).contains(&began) && round.by_host.contains_key(&fall.host)
-        })?;
+        let round = seen
+            .rounds
+            .iter()
+            .find(|round| round.slots().contains(&began) && round.by_host.contains_key(&fall.host))?;
         let level = Some(self.axis.of(round, fall.host)).filter(|level| *level >= self.axis.least())?;
         let before = Stretches::of(self.before(began as usize), RISEN * level);
         Some(before.slots.last().copied().filter(|_| before.goes_on).unwrap_or(0))

@@ -80,7 +80,7 @@ pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie
 
 /// What a host carried in a slot, the larger direction; `None` where nothing was planned or measured.
 fn load(seen: &Seen, host: HostId, slot: u64) -> Option<f64> {
-    let round = seen.rounds.iter().rev().find(|round| (round.start..round.end).contains(&slot))?;
+    let round = seen.rounds.iter().rev().find(|round| round.slots().contains(&slot))?;
     WAYS.into_iter().filter_map(|way| Some(seen.carried(round, host, way, slot)?.0)).reduce(f64::max)
 }
 

@@ -123,7 +123,10 @@ mod tests {
             carriage::Carriage,
             dose::{Dose, Pattern, Rate, Ways},
         },
-        record::line::{Body, TcpFlow, TcpSeen},
+        record::{
+            few::Few,
+            line::{Body, TcpFlow, TcpSeen},
+        },
     };
 
     /// Whether h1 is seen to lose again with h2, where in its round each pair loses so much.
@@ -138,7 +141,7 @@ mod tests {
         let pairs = [(0, 1), (2, 3), (4, 5), (6, 7)];
         for (flow, from, _) in field.round(StageKind::Confirm, half, 2.0, &pairs, None) {
             let tcp = TcpFlow { segs: 10_000, retr: (lost(from) * 1e4) as u64, ..TcpFlow::default() };
-            let tcp = TcpSeen { flows: [(flow, tcp)].into() };
+            let tcp = TcpSeen { flows: Few::from_iter([(flow, tcp)]) };
             field.take(from + 1, crate::model::fleet::units::RunTime(9_000_000), Body::Tcp(tcp));
         }
         let finding = cause::bare(FindingKind::PacketLoss, Severity::Fail, &[], String::new());

@@ -64,7 +64,7 @@ fn of_stage(gathered: &Gathered<'_>, host: HostId, name: &str, from: RunTime, to
     let own = gathered.host(host).into_iter().flat_map(|told| &told.counters);
     for step in own.filter(|step| windows.touches(step.what.since, step.at)) {
         for (name, by) in &step.what.moved {
-            let sum = moved.entry(name.clone()).or_default();
+            let sum = moved.entry(name.to_string()).or_default();
             *sum = sum.saturating_add(*by);
         }
         addresses_gone.extend(step.what.addresses_gone.iter().cloned());

@@ -25,7 +25,7 @@ fn dying() -> Story {
 fn moved(slot: u64, steps: &[(&str, i64)]) -> Body {
     Body::Counters(Box::new(CountersMoved {
         since: RunTime::of_slot(ZERO_SLOT + slot - 10),
-        moved: steps.iter().map(|(name, by)| ((*name).to_owned(), *by)).collect(),
+        moved: steps.iter().map(|(name, by)| ((*name).into(), *by)).collect(),
         ..CountersMoved::default()
     }))
 }

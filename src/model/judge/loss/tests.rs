@@ -97,10 +97,22 @@ fn what_the_receivers_own_kernel_dropped_is_not_the_networks_loss() {
     let mut field = Field::of(5);
     field.frames(82, 24_000, 0.05, |_, to, sent| DatagramFlow {
         received: if to == 1 { sent / 2 } else { sent },
+        missing: if to == 1 { (sent - sent / 2) as i64 } else { 0 },
         socket_drops: if to == 1 { sent - sent / 2 } else { 0 },
         ..DatagramFlow::default()
     });
     assert_eq!(found(&field), []);
+}
+
+#[test]
+fn what_a_late_receiver_had_not_read_at_the_end_of_a_round_is_no_loss() {
+    let mut field = Field::of(5);
+    field.frames(82, 24_000, 0.05, |_, to, sent| DatagramFlow {
+        received: if to == 1 { sent - sent / 30 } else { sent },
+        ..DatagramFlow::default()
+    });
+    assert_eq!(found(&field), []);
+    assert!(paths::findings(&field.seen, &[], &Crossings::of(&field.seen, &[])).is_empty());
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn what_was_heard_tells_which_direction_died() {
                 for line in (10..50u64).step_by(5) {
                     let heard = crate::model::record::probe::ProbesSeen {
                         first: line,
-                        heard: [(HostId(observer), 0b11111)].into(),
+                        heard: [(HostId(observer), 0b11111)].into_iter().collect(),
                         ..Default::default()
                     };
                     field.seen.probes.take(HostId(target), &heard);
@@ -97,7 +97,7 @@ fn what_was_heard_tells_which_direction_died() {
     for line in (10..50u64).step_by(5) {
         for (observer, target) in field.mesh() {
             if observer != 1 || line >= 35 {
-                let heard = [(HostId(observer), 0b11111)].into();
+                let heard = [(HostId(observer), 0b11111)].into_iter().collect();
                 let line =
                     crate::model::record::probe::ProbesSeen { first: line, heard, ..Default::default() };
                 field.seen.probes.take(HostId(target), &line);

@@ -7,7 +7,10 @@ use crate::model::{
         dose::{Dose, Pattern, Ways},
         layout::{PlannedFlow, PlannedStage},
     },
-    record::line::{HostSeen, Joined, Samples, StageBegun, TcpSeen},
+    record::{
+        few::Few,
+        line::{HostSeen, Joined, Samples, SlotCounts, StageBegun, TcpSeen},
+    },
 };
 
 const CUT: Cut = Cut { interval_s: 1, omit_s: 1 };
@@ -47,12 +50,13 @@ fn joined(host: u16) -> Body {
 
 /// `count` slots from `s` on, of `bytes` each.
 fn samples(fold: &mut Fold, s: u64, count: usize, bytes: Option<u64>) {
-    let samples = Samples { s, rx: BTreeMap::from([(1, vec![bytes; count])]), ..Samples::default() };
+    let samples =
+        Samples { s, rx: Few::from_iter([(1, SlotCounts::from_elem(bytes, count))]), ..Samples::default() };
     fold.feed(&line(2, (s + count as u64) * SLOT_US, Body::Samples(samples)));
 }
 
 fn tcp(fold: &mut Fold, second: u64, part: TcpFlow) {
-    let body = Body::Tcp(TcpSeen { flows: BTreeMap::from([(1, part)]) });
+    let body = Body::Tcp(TcpSeen { flows: Few::from_iter([(1, part)]) });
     fold.feed(&line(1, second * 1_000_000 + 1_000_000, body));
 }
 

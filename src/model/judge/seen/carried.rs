@@ -1,6 +1,6 @@
 //! What hosts carried and were to carry, slot by slot, and with whom.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{FlowSeen, RoundSeen, Seen, Way};
 use crate::model::{
@@ -17,26 +17,60 @@ use crate::model::{
 /// healthy cards of one class, and only sets what a later fall is measured against.
 const CAPACITY_CREDIBLE: f64 = 0.2;
 
+/// What the flows of a host came to in a slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sum {
+    bytes: u64,
+    known: u32,
+    all: u32,
+}
+
+impl Sum {
+    /// Bits per second, and the share of the flows that this is known of.
+    fn carried(self) -> Option<(f64, f64)> {
+        let bps = self.bytes as f64 * 8e6 / SLOT_US as f64;
+        (self.known > 0).then(|| (bps, f64::from(self.known) / f64::from(self.all)))
+    }
+}
+
 impl Seen {
-    /// What a host carried one way in a slot of a round: bits per second, and the share of
-    /// its flows that this is known of. `None` when no flow of that way was measured.
+    /// What a host carried one way in a slot of a round, as [`Self::carried_in`] tells it.
     pub fn carried(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<(f64, f64)> {
-        let index = slot.checked_sub(round.start)? as usize;
-        let (mut bytes, mut known, mut all) = (0, 0u32, 0u32);
-        for flow in self.active(round, host, way, slot) {
-            all += 1;
-            if let Some(count) = flow.slots.get(index).copied().flatten() {
-                bytes += count;
-                known += 1;
+        self.carried_in(round, host, way, slot..slot + 1).pop().flatten()
+    }
+
+    /// What a host carried one way in each of some slots of a round: bits per second, and the
+    /// share of its flows that this is known of. `None` when no flow of that way was measured.
+    ///
+    /// Of flows that had something to carry then, and both of whose ends took part.
+    pub fn carried_in(
+        &self,
+        round: &RoundSeen,
+        host: HostId,
+        way: Way,
+        slots: Range<u64>,
+    ) -> Vec<Option<(f64, f64)>> {
+        let mut sums = vec![Sum::default(); slots.end.saturating_sub(slots.start) as usize];
+        let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
+        for (id, flow) in flows.iter().filter_map(|id| Some((*id, self.flows.get(id)?))) {
+            let Some(since) = self.takes_part_since(round, flow) else { continue };
+            for (slot, sum) in slots.clone().zip(&mut sums).skip_while(|(slot, _)| *slot < since) {
+                if self.files.is_active(id, &flow.slots, slot) {
+                    sum.all += 1;
+                    let place = slot.checked_sub(round.start);
+                    if let Some(count) = place.and_then(|place| *flow.slots.get(place as usize)?) {
+                        sum.bytes += count;
+                        sum.known += 1;
+                    }
+                }
             }
         }
-        let bps = bytes as f64 * 8e6 / SLOT_US as f64;
-        (known > 0).then(|| (bps, f64::from(known) / f64::from(all)))
+        sums.into_iter().map(Sum::carried).collect()
     }
 
     /// The flows of a host, one way, that had something to carry in that slot and both of
     /// whose ends took part in the stage by then.
-    pub fn active<'a>(
+    fn active<'a>(
         &'a self,
         round: &'a RoundSeen,
         host: HostId,
@@ -64,20 +98,26 @@ impl Seen {
 
     /// Whether both ends of a flow took part in its stage by a slot.
     pub fn took_part(&self, round: &RoundSeen, flow: &FlowSeen, slot: u64) -> bool {
-        [flow.from, flow.to].iter().all(|host| self.had_come(round, *host, slot))
+        self.takes_part_since(round, flow).is_some_and(|since| since <= slot)
     }
 
-    /// Whether a host had come to a round's stage by a slot.
-    fn had_come(&self, round: &RoundSeen, host: HostId, slot: u64) -> bool {
-        let since = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
-        since.is_none_or(|since| since.is_some_and(|since| since <= slot))
+    /// The slot from which on both ends of a flow took part in its stage; `None` if they never did.
+    fn takes_part_since(&self, round: &RoundSeen, flow: &FlowSeen) -> Option<u64> {
+        Some(self.came(round, flow.from)?.max(self.came(round, flow.to)?))
+    }
+
+    /// The slot by which a host had come to a round's stage: 0 for all that were there when it
+    /// began, `None` for who never came.
+    fn came(&self, round: &RoundSeen, host: HostId) -> Option<u64> {
+        let late = self.not_ready.get(&round.stage).and_then(|hosts| hosts.get(&host));
+        late.map_or(Some(0), |since| *since)
     }
 
     /// Whether a host has come to no stage up to a slot: its worker never had orders, and answers
     /// nobody.
     pub fn is_absent(&self, host: HostId, slot: u64) -> bool {
         let mut begun = self.rounds.iter().take_while(|round| round.start <= slot);
-        !self.not_ready.is_empty() && begun.all(|round| !self.had_come(round, host, slot))
+        !self.not_ready.is_empty() && begun.all(|round| self.came(round, host).is_none_or(|came| came > slot))
     }
 
     /// Whether every flow of that way has its count for a slot.
@@ -119,23 +159,19 @@ impl Seen {
         if round.makes_connections() {
             return None;
         }
-        let rates: Option<Vec<f64>> =
-            self.active(round, host, way, slot).map(|flow| flow.rate.map(|rate| rate.bps() as f64)).collect();
-        match rates {
-            Some(rates) if round.is_paced() => Some(rates.iter().sum()),
-            _ => Some(self.capacity(host, way)? * part.load(way)),
+        if round.is_paced() {
+            let mut active = self.active(round, host, way, slot);
+            let paced = active.try_fold(0.0, |sum, flow| Some(sum + flow.rate?.bps() as f64));
+            if paced.is_some() {
+                return paced;
+            }
         }
+        Some(self.capacity(host, way)? * part.load(way))
     }
 
     /// The hosts that `host` exchanged data with, one way, in slots of a round, as far as any of
     /// these was measured.
-    pub fn peers(
-        &self,
-        round: &RoundSeen,
-        host: HostId,
-        way: Way,
-        slots: std::ops::Range<u64>,
-    ) -> BTreeSet<HostId> {
+    pub fn peers(&self, round: &RoundSeen, host: HostId, way: Way, slots: Range<u64>) -> BTreeSet<HostId> {
         let last = round.end.saturating_sub(1);
         let places =
             slots.start.saturating_sub(round.start) as usize..slots.end.saturating_sub(round.start) as usize;

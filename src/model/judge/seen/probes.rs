@@ -105,6 +105,7 @@ fn put<T: Clone>(cells: &mut Vec<T>, tick: u64, value: T, unknown: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::{few::Few, probe::Outcomes};
 
     #[test]
     fn what_was_sent_lost_unknown_and_heard_are_told_apart() {
@@ -112,7 +113,7 @@ mod tests {
         let mut probes = Probes::default();
         let sent = ProbesSeen {
             first: 5,
-            udp: BTreeMap::from([(b, vec![Some(300), Some(0), None])]),
+            udp: Few::from_iter([(b, Outcomes::from_iter([Some(300), Some(0), None]))]),
             ..ProbesSeen::default()
         };
         probes.take(a, &sent);
@@ -120,7 +121,7 @@ mod tests {
         assert_eq!((outcome(5), outcome(6)), (Some(Outcome::Answered(300)), Some(Outcome::Lost)));
         assert_eq!((outcome(4), outcome(7), outcome(99)), (None, None, None));
         assert_eq!(probes.was_heard(a, b, 5), None, "the target has told nothing yet");
-        let heard = ProbesSeen { first: 5, heard: BTreeMap::from([(a, 0b1)]), ..ProbesSeen::default() };
+        let heard = ProbesSeen { first: 5, heard: Few::from_iter([(a, 0b1)]), ..ProbesSeen::default() };
         probes.take(b, &heard);
         assert_eq!((probes.was_heard(a, b, 5), probes.was_heard(a, b, 6)), (Some(true), Some(false)));
         probes.take(a, &ProbesSeen { first: u64::MAX - 3, ..sent });

@@ -56,6 +56,11 @@ impl RoundSeen {
         self.dose.saturates()
     }
 
+    /// Its slots.
+    pub const fn slots(&self) -> std::ops::Range<u64> {
+        self.start..self.end
+    }
+
     /// Its moment in the run, seconds.
     pub fn start_s(&self) -> f64 {
         RunTime::of_slot(self.start).as_secs_f64()

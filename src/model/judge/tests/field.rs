@@ -1,8 +1,6 @@
 //! What was seen of a made-up fleet, by a few functions of who and when: for the detectors' own
 //! tests, which need no record.
 
-use std::collections::BTreeMap;
-
 use crate::model::{
     fleet::{
         host::{Host, HostId, NicFacts},
@@ -15,11 +13,12 @@ use crate::model::{
         layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage, StageKind},
     },
     record::{
+        few::Few,
         line::{
             Body, ConnectsFlow, DatagramFlow, DatagramsSent, Joined, Line, Samples, StageBegun, TcpFlow,
             TcpSeen,
         },
-        probe::{NO_ANSWER, ProbesSeen, TICK_US, TICKS_A_LINE},
+        probe::{NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
     },
 };
 
@@ -131,7 +130,7 @@ impl Field {
             let (start, length) = (self.seen.rounds[seen.round].start, seen.slots.len() as u64);
             let counts =
                 (0..length).map(|slot| Some((bps(*from, *to, slot) * SLOT_US as f64 / 8e6) as u64)).collect();
-            let samples = Samples { s: start, rx: [(*flow, counts)].into(), ..Samples::default() };
+            let samples = Samples { s: start, rx: Few::from_iter([(*flow, counts)]), ..Samples::default() };
             self.take(to + 1, RunTime::of_slot(start + length), Body::Samples(samples));
         }
     }
@@ -192,7 +191,7 @@ impl Field {
                 let retr = (segs as f64 * lost(from, to)).round() as u64;
                 let tcp = TcpFlow { segs: segs + retr, retr, ..TcpFlow::default() };
                 let at = RunTime::of_slot(self.next_slot);
-                self.take(from + 1, at, Body::Tcp(TcpSeen { flows: [(flow, tcp)].into() }));
+                self.take(from + 1, at, Body::Tcp(TcpSeen { flows: Few::from_iter([(flow, tcp)]) }));
             }
         }
     }
@@ -231,8 +230,12 @@ impl Field {
         for (flow, from, to) in flows.clone() {
             let at = RunTime::of_slot(self.next_slot);
             let told = DatagramsSent { sent, refused: 0 };
-            self.take(from + 1, at, Body::DatagramsSent { flows: [(flow, told)].into() });
-            self.take(to + 1, at, Body::Datagrams { flows: [(flow, arrived(from, to, sent))].into() });
+            self.take(from + 1, at, Body::DatagramsSent { flows: Few::from_iter([(flow, told)]) });
+            self.take(
+                to + 1,
+                at,
+                Body::Datagrams { flows: Few::from_iter([(flow, arrived(from, to, sent))]) },
+            );
         }
         self.carried(&flows, |from, to, _| {
             bps * arrived(from, to, sent).received as f64 / sent.max(1) as f64
@@ -252,7 +255,7 @@ impl Field {
                 let passed = (20.0 * done(from, to, second)).round() as u64;
                 let told = ConnectsFlow { tried, done: passed, ..ConnectsFlow::default() };
                 let at = RunTime::of_slot(start + (second + 1) * SLOTS_PER_S);
-                self.take(from + 1, at, Body::Connects { flows: [(flow, told)].into() });
+                self.take(from + 1, at, Body::Connects { flows: Few::from_iter([(flow, told)]) });
             }
         }
     }
@@ -280,7 +283,7 @@ impl Field {
             let ticks = line..line + TICKS_A_LINE;
             for own in 0..self.n {
                 let others: Vec<u16> = (0..self.n).filter(|other| *other != own).collect();
-                let outcomes = |target: u16| -> Vec<Option<u32>> {
+                let outcomes = |target: u16| -> Outcomes {
                     ticks
                         .clone()
                         .map(|tick| {
@@ -288,7 +291,7 @@ impl Field {
                         })
                         .collect()
                 };
-                let udp: BTreeMap<HostId, Vec<Option<u32>>> =
+                let udp: Few<HostId, Outcomes> =
                     others.iter().map(|target| (HostId(*target), outcomes(*target))).collect();
                 let heard = |observer: u16| {
                     let bits =
@@ -314,8 +317,8 @@ pub fn dose(pattern: Pattern, rate: Rate, carriage: Carriage) -> Dose {
 
 /// Frames of which this share is lost.
 pub fn losing(share: f64) -> impl Fn(u64) -> DatagramFlow {
-    move |sent| DatagramFlow {
-        received: sent - (sent as f64 * share).round() as u64,
-        ..DatagramFlow::default()
+    move |sent| {
+        let lost = (sent as f64 * share).round() as u64;
+        DatagramFlow { received: sent - lost, missing: lost as i64, ..DatagramFlow::default() }
     }
 }

@@ -16,9 +16,10 @@ use crate::model::{
     },
     record::{
         book::Record,
+        few::Few,
         line::{
             Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
-            Samples, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
+            Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
         },
     },
     run::event::RunEvent,
@@ -182,7 +183,11 @@ impl Story {
                 CorruptSeen { flow: flow.flow, stream: 0, at, offset: 4_711, bytes: 1, sent: 1, received: 3 };
             self.extra.push((to, slot, Body::Corrupt(corrupt)));
             let verified = VerifiedFlow { bytes: 1_000_000, differing_bytes: 1, compare_ns: 50_000 };
-            self.extra.push((to, slot + 1, Body::Verified { flows: [(flow.flow, verified)].into() }));
+            self.extra.push((
+                to,
+                slot + 1,
+                Body::Verified { flows: Few::from_iter([(flow.flow, verified)]) },
+            ));
         }
         self
     }
@@ -229,14 +234,14 @@ impl Story {
     fn probes(mut self, flows: &[PlannedFlow], from: u64, to: u64, heard: bool) -> Self {
         for flow in flows {
             for slot in (from..to).step_by(2) {
-                let asked = [(flow.flow, (1, 0))].into();
+                let asked = Few::from_iter([(flow.flow, (1, 0))]);
                 self.extra.push((
                     flow.from.index(),
                     slot,
                     Body::Samples(Samples { asked, ..Samples::default() }),
                 ));
                 if heard {
-                    let heard = [(flow.flow, 1)].into();
+                    let heard = Few::from_iter([(flow.flow, 1)]);
                     self.extra.push((
                         flow.to.index(),
                         slot,
@@ -290,11 +295,13 @@ impl Story {
                 for host in
                     (0..self.hosts).filter(|host| self.unheard.get(host).is_none_or(|from| slot < *from))
                 {
-                    let rx: BTreeMap<FlowId, Vec<Option<u64>>> = round
+                    let rx: Few<FlowId, SlotCounts> = round
                         .flows
                         .iter()
                         .filter(|flow| flow.to == host_id(host))
-                        .map(|flow| (flow.flow, vec![Some(self.bytes(round, *flow, slot))]))
+                        .map(|flow| {
+                            (flow.flow, SlotCounts::from_iter([Some(self.bytes(round, *flow, slot))]))
+                        })
                         .collect();
                     if !rx.is_empty() {
                         let samples = Samples { s: ZERO_SLOT + slot, rx, ..Samples::default() };

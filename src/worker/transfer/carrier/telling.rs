@@ -1,7 +1,7 @@
 //! What a carrier tells the record: slots as they close, the rest once a second, or as often
 //! as the worker's owner asks.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use super::{
     super::stage::{Meter, Tally},
@@ -9,7 +9,10 @@ use super::{
 };
 use crate::model::{
     plan::layout::FlowId,
-    record::line::{Body, Samples, TcpSeen},
+    record::{
+        few::Few,
+        line::{Body, Samples, TcpSeen},
+    },
 };
 
 impl Carrier {
@@ -31,13 +34,13 @@ impl Carrier {
 
     /// Counts of probes go out with the counts of bytes, or alone where there are none.
     fn add_probes(&mut self, lines: &mut Vec<Samples>) {
-        let asked: BTreeMap<FlowId, (u32, u32)> = self
+        let asked: Few<FlowId, (u32, u32)> = self
             .sources
             .iter_mut()
             .map(|(flow, source)| (*flow, source.take_asked()))
             .filter(|(_, asked)| *asked != (0, 0))
             .collect();
-        let heard = std::mem::take(&mut self.heard);
+        let heard: Few<FlowId, u32> = std::mem::take(&mut self.heard).into_iter().collect();
         if asked.is_empty() && heard.is_empty() {
             return;
         }
@@ -86,8 +89,8 @@ impl Carrier {
 fn taken<T: Default>(
     meters: &[(FlowId, &Meter)],
     of: impl Fn(&Meter) -> &Tally<T>,
-) -> Option<BTreeMap<FlowId, T>> {
-    let flows: BTreeMap<FlowId, T> =
+) -> Option<Few<FlowId, T>> {
+    let flows: Few<FlowId, T> =
         meters.iter().filter_map(|(flow, meter)| Some((*flow, of(meter).take()?))).collect();
     (!flows.is_empty()).then_some(flows)
 }
