@@ -116,7 +116,7 @@ impl Copy {
             }
             Body::Host(mut state) => {
                 // Counters of an interface go on.
-                if let Some(link) = &mut state.link {
+                if let Some(link) = &mut std::sync::Arc::make_mut(&mut state).link {
                     link.rx_bytes += self.us * 1_000;
                 }
                 Body::Host(state)

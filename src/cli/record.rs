@@ -66,8 +66,8 @@ fn each(path: &Path, take: impl FnMut(Result<Line, LineError>)) -> Result<(), Jo
     thread::scope(|scope| {
         let reader = scope.spawn(move || cut(path, &pieces));
         for _ in 0..decoders {
-            let decoded = decoded.clone();
-            scope.spawn(|| decode(&to_decode, decoded));
+            let (to_decode, decoded) = (&to_decode, decoded.clone());
+            scope.spawn(move || decode(to_decode, &decoded));
         }
         // The last of the decoders closes it.
         drop(decoded);
@@ -95,7 +95,7 @@ fn cut(path: &Path, pieces: &SyncSender<Piece>) -> Result<(), JournalError> {
     Ok(())
 }
 
-fn decode(pieces: &Mutex<Receiver<Piece>>, decoded: SyncSender<Decoded>) {
+fn decode(pieces: &Mutex<Receiver<Piece>>, decoded: &SyncSender<Decoded>) {
     let mut decoder = Decoder::default();
     loop {
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();

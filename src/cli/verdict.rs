@@ -13,7 +13,7 @@ use super::{exit, failure::Failure, files, output, record};
 use crate::{
     model::{
         fleet::host::HostName,
-        judge::{seen::Seen, summary::Summary, verdict},
+        judge::{evidence::gather::Gathered, seen::Seen, summary::Summary, verdict},
     },
     report::{self, bundle::Bundle, series::Charts},
 };
@@ -28,13 +28,18 @@ const EVIDENCE_DIR: &str = "evidence";
 /// follow from it, and prints the outcome. The exit code.
 pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<u8, Failure> {
     let record = record::read(folder, spools)?;
-    let seen = Seen::of(&record);
+    // A large record is laid out on several cores, as it is read.
+    let (seen, gathered) = thread::scope(|scope| {
+        let gathered = scope.spawn(|| Gathered::of(&record));
+        (Seen::of(&record), gathered.join().expect("it does not panic"))
+    });
     let (summary, charts) = thread::scope(|scope| {
         let charts = scope.spawn(|| Charts::of(&seen));
-        (verdict::judge_seen(&record, &seen), charts.join().expect("it does not panic"))
+        (verdict::judge_laid_out(&record, &seen, &gathered), charts.join().expect("it does not panic"))
     });
-    let bundles =
-        write_bundles(folder, &summary, || report::bundle::bundles(&record, &seen, &charts, &summary))?;
+    let bundles = write_bundles(folder, &summary, || {
+        report::bundle::bundles(&record, &seen, &gathered, &charts, &summary)
+    })?;
     write_files(folder, &summary, &charts)?;
     show(&summary, json)?;
     if !json {
@@ -43,6 +48,7 @@ pub(super) fn conclude(folder: &Path, spools: &[PathBuf], json: bool) -> Result<
         })?;
     }
     // The process ends with it: to take a large record apart piece by piece would only take time.
+    std::mem::forget(gathered);
     std::mem::forget((record, seen));
     Ok(exit::exit_code(&summary))
 }

@@ -46,13 +46,19 @@ const ZSTD_LEVEL: i32 = 9;
 pub type Bundle = (String, Vec<u8>);
 
 /// The bundles of all hosts that failed.
-pub fn bundles(record: &Record, seen: &Seen, charts: &Charts, summary: &Summary) -> Vec<(HostName, Bundle)> {
+pub fn bundles(
+    record: &Record,
+    seen: &Seen,
+    gathered: &Gathered<'_>,
+    charts: &Charts,
+    summary: &Summary,
+) -> Vec<(HostName, Bundle)> {
     let failed: Vec<&HostSummary> =
         summary.hosts.iter().filter(|host| host.verdict == Verdict::Fail).collect();
     if failed.is_empty() {
         return Vec::new();
     }
-    let all = All { record, run: &summary.run, seen, gathered: Gathered::of(record), charts };
+    let all = All { record, run: &summary.run, seen, gathered, charts };
     let of = |host: &HostSummary| (host.host.clone(), (file_name(&host.host), pack(&all.files(host))));
     failed.into_iter().map(of).collect()
 }
@@ -69,7 +75,7 @@ struct All<'a> {
     record: &'a Record,
     run: &'a RunSummary,
     seen: &'a Seen,
-    gathered: Gathered<'a>,
+    gathered: &'a Gathered<'a>,
     charts: &'a Charts,
 }
 
@@ -97,7 +103,7 @@ impl All<'_> {
         let facts = id.and_then(|id| self.gathered.host(id)).map_or(&[][..], |told| &told.facts);
         let before = facts.first().map(|told| told.what);
         let after = facts.last().filter(|_| facts.len() > 1).map(|told| told.what);
-        let stages = id.map(|id| stages::moved(self.seen, &self.gathered, id)).unwrap_or_default();
+        let stages = id.map(|id| stages::moved(self.seen, self.gathered, id)).unwrap_or_default();
         let spans = spans(host);
         let mut files = vec![
             (

@@ -343,7 +343,7 @@ impl Serving {
             self.looks = 0;
         }
         let seen = self.sampler.sample();
-        self.keep(self.parts.shared.run_now(), Body::Host(Box::new(seen)))
+        self.keep(self.parts.shared.run_now(), Body::Host(Arc::new(seen)))
     }
 
     /// Sends no more in this stage, by whatever transport.

@@ -27,7 +27,6 @@ use super::{
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
     record::{
-        book::Record,
         facts::KernelLine,
         kernel_log::{self, Concerns, Meaning},
         line::LinkSeen,
@@ -66,23 +65,19 @@ struct Item {
 
 /// Gives every finding on a host what its kernel says to it.
 pub fn attach(
-    record: &Record,
+    gathered: &Gathered<'_>,
     seen: &Seen,
     falls: &[Fall],
     explained: &Explained,
     findings: &mut BTreeMap<HostId, Vec<Finding>>,
 ) {
-    if findings.values().all(Vec::is_empty) {
-        return;
-    }
-    let gathered = Gathered::of(record);
     for (host, all) in findings {
         let indices = explained.own.get(host).map_or(&[][..], Vec::as_slice);
         let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
         let kinds: BTreeSet<FindingKind> = all.iter().map(|finding| finding.kind).collect();
         let windows: Vec<Windows> = all.iter().map(|finding| Windows::of(seen, finding, &own, all)).collect();
         for (finding, windows) in all.iter_mut().zip(windows) {
-            let asked = Asked { seen, gathered: &gathered, host: *host, windows, kinds: &kinds };
+            let asked = Asked { seen, gathered, host: *host, windows, kinds: &kinds };
             let mut items = asked.items(finding.kind);
             // Stable: items of one moment keep the order of their sources.
             items.sort_by_key(|item| (!item.corroborates, item.at));

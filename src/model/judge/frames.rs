@@ -30,6 +30,9 @@ use crate::model::{fleet::host::HostId, plan::layout::StageKind};
 /// Frames of a size that must have left for their silence to mean anything.
 pub const SENT_MIN: u64 = 20;
 
+/// The number of a finding that says from which size on frames are lost.
+pub const FRAME_LOST: &str = "frame_lost_bytes";
+
 /// Share of all pairs that may have a hole at a size for it to be a host's.
 const HOLES_MAX: f64 = 0.5;
 
@@ -158,7 +161,7 @@ fn black_hole(seen: &Seen, host: HostId, sides: &[(Way, Bracket)]) -> Finding {
     let mut finding = cause::bare(FindingKind::MtuBlackHole, Severity::Fail, &[], text);
     finding.direction = Some(direction);
     finding.numbers.insert("frame_passed_bytes".to_owned(), Some(f64::from(passed)));
-    finding.numbers.insert("frame_lost_bytes".to_owned(), Some(f64::from(lost)));
+    finding.numbers.insert(FRAME_LOST.to_owned(), Some(f64::from(lost)));
     finding
 }
 

@@ -51,6 +51,9 @@ const REFUSES_BELOW: f64 = 0.1;
 /// … and of one that refused none before.
 const TOOK_BEFORE: f64 = 0.5;
 
+/// The number of a finding that says how many attempts it rests on.
+pub const ATTEMPTS: &str = "attempts";
+
 /// Attempts begun and missing, between pairs, in stages of a kind.
 fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
     let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
@@ -146,7 +149,7 @@ fn finding(seen: &Seen, host: HostId, ways: &[Way], all: Share) -> Finding {
     // A handshake needs both ways: which of them is dead, echoes that have their own flows tell.
     finding.direction = if refuses { None } else { dead_way(seen, host) };
     finding.numbers.insert("missing_share".to_owned(), Some(all.rate()));
-    finding.numbers.insert("attempts".to_owned(), Some(all.of as f64));
+    finding.numbers.insert(ATTEMPTS.to_owned(), Some(all.of as f64));
     finding
 }
 
@@ -208,7 +211,7 @@ pub fn attempts_per_s(seen: &Seen, finding: &Finding) -> f64 {
     let rounds =
         seen.rounds.iter().filter(|round| round.kind == StageKind::Load && round.makes_connections());
     let seconds: f64 = rounds.map(RoundSeen::length_s).sum();
-    finding.numbers.get("attempts").copied().flatten().unwrap_or(0.0) / seconds.max(1.0)
+    finding.numbers.get(ATTEMPTS).copied().flatten().unwrap_or(0.0) / seconds.max(1.0)
 }
 
 /// Whether attempts were missing again with one partner while suspects were tried.

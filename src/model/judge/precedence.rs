@@ -3,7 +3,11 @@
 //! One table: what a kernel says outranks what bytes show, a hard symptom outranks a soft one,
 //! and what is the host's own and not its card's takes everything with it that it can cause.
 
-use super::summary::{Finding, FindingKind, Severity};
+use super::{
+    frames::FRAME_LOST,
+    new_flows::ATTEMPTS,
+    summary::{Finding, FindingKind, Severity},
+};
 
 use FindingKind::{
     AddressLost, ClockJump, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, Duplication,
@@ -77,11 +81,21 @@ fn outranks(other: FindingKind, kind: FindingKind) -> bool {
     }
 }
 
+/// Whether a finding rests on falls alone that a dead queue makes: of a few pairs all streams lie
+/// in it, and with them some echoes or handshakes.
+fn seems_by_few_flows(finding: &Finding) -> bool {
+    match finding.kind {
+        Outage => finding.confirmed == Some(false),
+        MtuBlackHole => !finding.numbers.contains_key(FRAME_LOST),
+        NewFlowsRefused => !finding.numbers.contains_key(ATTEMPTS),
+        _ => false,
+    }
+}
+
 /// Leaves one finding for each cause: what a finding at least as grave explains is taken out.
 pub fn keep_causes(findings: &mut Vec<Finding>) {
-    // Of a few pairs all streams lie in a dead queue: to so few observers that is an outage.
-    if findings.iter().any(|finding| finding.kind == DeadQueue) {
-        findings.retain(|finding| finding.kind != Outage || finding.confirmed != Some(false));
+    if findings.iter().any(|finding| finding.kind == DeadQueue && finding.numbers.contains_key(ATTEMPTS)) {
+        findings.retain(|finding| !seems_by_few_flows(finding));
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
@@ -107,14 +121,26 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_queue_explains_an_outage_that_few_saw_and_follows_from_one_that_many_did() {
-        for (seen_by_many, want) in [(false, DeadQueue), (true, Outage)] {
-            let mut findings = [Outage, DeadQueue]
-                .map(|kind| cause::bare(kind, Severity::Fail, &[], String::new()))
-                .to_vec();
-            findings[0].confirmed = Some(seen_by_many);
+    fn a_dead_queue_explains_what_few_flows_make_it_seem_and_follows_from_what_is_sure() {
+        for (other, sure, want) in [
+            (Outage, false, DeadQueue),
+            (Outage, true, Outage),
+            (MtuBlackHole, false, DeadQueue),
+            (MtuBlackHole, true, MtuBlackHole),
+            (NewFlowsRefused, false, DeadQueue),
+            (NewFlowsRefused, true, NewFlowsRefused),
+        ] {
+            let mut findings =
+                [other, DeadQueue].map(|kind| cause::bare(kind, Severity::Fail, &[], String::new())).to_vec();
+            findings[1].numbers.insert(ATTEMPTS.to_owned(), Some(800.0));
+            findings[0].confirmed = Some(sure);
+            if sure {
+                let numbers = [ATTEMPTS, FRAME_LOST].map(|name| (name.to_owned(), Some(900.0)));
+                findings[0].numbers.extend(numbers);
+            }
             keep_causes(&mut findings);
-            assert_eq!(findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [want]);
+            let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [want], "{other:?}, sure: {sure}");
         }
     }
 

@@ -3,7 +3,10 @@
 //! One fold for both uses: `judge` feeds the whole record, the live view feeds lines as
 //! they come. Nothing is judged here.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{clocks::Off, files::Files};
 use crate::model::{
@@ -32,6 +35,9 @@ mod round;
 use probes::Probes;
 pub use round::{FlowSeen, HostFlows, RoundSeen, WAYS, Way};
 
+/// The state of a host at a moment.
+pub type State = (RunTime, Arc<HostSeen>);
+
 /// Everything seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -52,7 +58,7 @@ pub struct Seen {
     /// Windows in which a worker itself did not run.
     pub stalled: Vec<(HostId, RunTime, RunTime)>,
     /// The state of hosts, second by second.
-    pub states: BTreeMap<HostId, Vec<(RunTime, HostSeen)>>,
+    pub states: BTreeMap<HostId, Vec<State>>,
     /// What reach came to, by observer and target.
     pub reach: BTreeMap<(HostId, HostId), ReachPeer>,
     /// Keyed probes: when, flow, sent, answered, as the source counted.
@@ -223,7 +229,7 @@ impl Seen {
             (Body::Samples(samples), Some(host)) => self.sampled(host, line.t, samples),
             (Body::Stream(stream), Some(host)) => self.streams.push((host, stream.clone())),
             (Body::Host(state), Some(host)) => {
-                self.states.entry(host).or_default().push((line.t, (**state).clone()));
+                self.states.entry(host).or_default().push((line.t, Arc::clone(state)));
             }
             (Body::Reach(reach), Some(host)) => {
                 for (peer, seen) in &reach.peers {
@@ -369,8 +375,14 @@ impl Seen {
     /// Whether other hosts share this host's kernel, as in a lab: machine-wide facts then
     /// say nothing of one host.
     pub fn shares_kernel(&self, host: HostId) -> bool {
+        !self.on_its_kernel(host).is_empty()
+    }
+
+    /// The other hosts on a host's kernel.
+    pub fn on_its_kernel(&self, host: HostId) -> BTreeSet<HostId> {
         let boot = self.instances(host).last().map(|(_, joined)| &joined.boot_id);
-        self.joined.iter().any(|(_, other)| other.host != host && Some(&other.boot_id) == boot)
+        let others = self.joined.iter().map(|(_, joined)| joined).filter(|other| other.host != host);
+        others.filter(|other| Some(&other.boot_id) == boot).map(|other| other.host).collect()
     }
 
     /// The name of a host, for texts.

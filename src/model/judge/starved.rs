@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use super::{
     cause, robust,
-    seen::Seen,
+    seen::{Seen, State},
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
@@ -87,17 +87,18 @@ impl Shortage {
 }
 
 /// Seconds in which a host's own worker was short of CPU.
-pub fn seconds(seen: &Seen, host: HostId) -> Vec<&(RunTime, HostSeen)> {
+pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     let Some(own) = seen.states.get(&host) else { return Vec::new() };
-    if !seen.shares_kernel(host) {
+    let beside = seen.on_its_kernel(host);
+    if beside.is_empty() {
         return own.iter().filter(|(_, state)| Shortage::of(state).is_own()).collect();
     }
     let second = |at: RunTime| at.as_secs_f64().round() as u64;
     let mut peers: BTreeMap<u64, Vec<Shortage>> = BTreeMap::new();
-    for (at, state) in seen.states.iter().filter(|(other, _)| **other != host).flat_map(|(_, all)| all) {
+    for (at, state) in beside.iter().filter_map(|other| seen.states.get(other)).flatten() {
         peers.entry(second(*at)).or_default().push(Shortage::of(state));
     }
-    let is_short = |(at, state): &&(RunTime, HostSeen)| {
+    let is_short = |(at, state): &&State| {
         let peers = peers.get(&second(*at)).map_or(&[][..], Vec::as_slice);
         Shortage::of(state).is_beside(peers)
     };
@@ -128,6 +129,8 @@ pub fn finding(seen: &Seen, host: HostId, alone: bool) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn second(waited: f64, used: f64, late_us: f64) -> Shortage {
@@ -154,7 +157,7 @@ mod tests {
             let state = |second: u64| {
                 let waited = if second < 5 { 0.5 } else { 0.0 };
                 let state = HostSeen { threads: Some((0.1, waited)), ..HostSeen::default() };
-                (RunTime(second * 1_000_000), state)
+                (RunTime(second * 1_000_000), Arc::new(state))
             };
             let mut seen = Seen::default();
             seen.states.insert(HostId(0), (0..seconds).map(state).collect());

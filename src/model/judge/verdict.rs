@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::{
     audit, cause, confirm, contact,
     detect::{self, Detected},
-    evidence,
+    evidence::{self, gather::Gathered},
     explain::Explained,
     falls::Fall,
     measured,
@@ -30,15 +30,15 @@ const MEASURED_MIN: f64 = 0.9;
 
 /// Judges a record.
 pub fn judge(record: &Record) -> Summary {
-    judge_seen(record, &Seen::of(record))
+    judge_laid_out(record, &Seen::of(record), &Gathered::of(record))
 }
 
-/// Judges a record of which `seen` is all that was seen.
-pub fn judge_seen(record: &Record, seen: &Seen) -> Summary {
+/// Judges a record of which the rest is all that was seen and told.
+pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> Summary {
     let mut detected = detect::detect(seen);
     confirm::settle(seen, &mut detected.hosts);
     let Detected { falls, explained, hosts: mut findings, fleet } = detected;
-    evidence::attach(record, seen, &falls, &explained, &mut findings);
+    evidence::attach(gathered, seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))

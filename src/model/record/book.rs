@@ -79,7 +79,8 @@ impl Decoder {
 /// A record that is being read, line by line; spools may follow the record itself.
 #[derive(Debug, Default)]
 pub struct Reading {
-    sound: Vec<Line>,
+    /// By instance, in the order of their coming.
+    sound: BTreeMap<u16, Vec<Line>>,
     damaged: Vec<(usize, LineError)>,
     damaged_count: usize,
     total: usize,
@@ -92,7 +93,7 @@ impl Reading {
         self.total += 1;
         self.last_is_cut = false;
         match line {
-            Ok(line) => self.sound.push(line),
+            Ok(line) => self.sound.entry(line.i).or_default().push(line),
             Err(why) => {
                 self.last_is_cut = matches!(why, LineError::NotJson(_));
                 self.damaged_count += 1;
@@ -125,7 +126,7 @@ impl Reading {
             losses.push("the last line is cut off".to_owned());
         }
 
-        let mut record = Record::from_lines(sound).map_err(|error| match error {
+        let mut record = Record::from_instances(sound).map_err(|error| match error {
             RecordError::NoOpening(_) => RecordError::NoOpening(match damaged.first() {
                 _ if total == 0 => "it is empty".to_owned(),
                 Some((number, why)) => format!("{total} lines; line {number}: {}", in_short(why)),
@@ -158,17 +159,29 @@ impl Record {
 
     /// Puts sound lines in order, each once, and says which sequence numbers are missing
     /// below the highest seen of each instance.
-    pub fn from_lines(mut lines: Vec<Line>) -> Result<Self, RecordError> {
-        // Stable: of two lines under one number the first that came is kept.
-        lines.sort_by_key(|line| (line.i, line.q));
+    pub fn from_lines(lines: Vec<Line>) -> Result<Self, RecordError> {
+        let mut instances: BTreeMap<u16, Vec<Line>> = BTreeMap::new();
+        for line in lines {
+            instances.entry(line.i).or_default().push(line);
+        }
+        Self::from_instances(instances)
+    }
+
+    fn from_instances(mut instances: BTreeMap<u16, Vec<Line>>) -> Result<Self, RecordError> {
         let mut contradictions: BTreeMap<u16, u64> = BTreeMap::new();
-        lines.dedup_by(|later, kept| {
-            let same = (later.i, later.q) == (kept.i, kept.q);
-            if same && later != kept {
-                *contradictions.entry(kept.i).or_default() += 1;
-            }
-            same
-        });
+        let mut lines = Vec::with_capacity(instances.values().map(Vec::len).sum());
+        while let Some((instance, mut own)) = instances.pop_first() {
+            // Stable: of two lines under one number the first that came is kept.
+            own.sort_by_key(|line| line.q);
+            own.dedup_by(|later, kept| {
+                let same = later.q == kept.q;
+                if same && later != kept {
+                    *contradictions.entry(instance).or_default() += 1;
+                }
+                same
+            });
+            lines.append(&mut own);
+        }
 
         let opened = lines.iter().find_map(|line| match &line.body {
             Body::Opened(opened) if line.i == COORDINATOR => Some(Opened::clone(opened)),

@@ -4,7 +4,7 @@
 //! of its own. `(instance, seq)` names a line; the same line may arrive twice (once live,
 //! once from a spool) and counts once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -143,7 +143,7 @@ pub enum Body {
     /// What probes came to, once a second.
     Probes(Box<ProbesSeen>),
     /// The state of the host, once a second.
-    Host(Box<HostSeen>),
+    Host(Arc<HostSeen>),
     /// All facts of the host, at the start, at the end, and when it is back.
     Facts(Box<HostFacts>),
     /// Counters that moved within the last second.

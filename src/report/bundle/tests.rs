@@ -91,7 +91,7 @@ fn record() -> Record {
 
 fn bundled(record: &Record, summary: &Summary) -> Vec<(HostName, Bundle)> {
     let seen = Seen::of(record);
-    bundles(record, &seen, &Charts::of(&seen), summary)
+    bundles(record, &seen, &Gathered::of(record), &Charts::of(&seen), summary)
 }
 
 fn unpacked(bytes: &[u8]) -> BTreeMap<String, String> {

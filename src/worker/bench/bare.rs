@@ -211,6 +211,7 @@ mod tests {
             load,
             addr: "127.0.0.1".parse().unwrap(),
             iface: "lo".to_owned(),
+            source: "127.0.0.1".parse().unwrap(),
             sink: SocketAddr::from(([127, 0, 0, 1], port)),
             start_us: clock::now_us() + 200_000,
             for_ms: 200,

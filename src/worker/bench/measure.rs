@@ -127,6 +127,7 @@ fn ends(
         load: load.clone(),
         addr: end.addr,
         iface: end.iface.to_owned(),
+        source: source_end.addr,
         sink: SocketAddr::new(sink_end.addr, PORT),
         start_us,
         for_ms: u64::from(for_s) * 1000,

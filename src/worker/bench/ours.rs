@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io,
+    net::SocketAddr,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -107,7 +108,7 @@ fn stage(spec: &EndSpec) -> io::Result<Stage> {
     let flow = |id: u16| Flow {
         id: FlowId::from(id),
         role: spec.role,
-        peer: spec.sink,
+        peer: if spec.role == Role::Source { spec.sink } else { SocketAddr::new(spec.source, 0) },
         rate_bps,
         key: key.clone(),
         meter: Arc::default(),

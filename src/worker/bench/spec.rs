@@ -108,6 +108,8 @@ pub struct EndSpec {
     pub addr: IpAddr,
     /// Its interface.
     pub iface: String,
+    /// The source's address.
+    pub source: IpAddr,
     /// The sink's address and port.
     pub sink: SocketAddr,
     /// When the source begins, microseconds since boot; on a bound of a 100 ms slot.

@@ -103,7 +103,11 @@ fn survived(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 
 /// The finding on a host whose falls nothing else explains.
 pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    let peers: BTreeSet<HostId> = falls.iter().flat_map(|fall| fall.peers.iter().copied()).collect();
+    let mut peers: BTreeSet<HostId> = falls.iter().flat_map(|fall| fall.peers.iter().copied()).collect();
+    // Of pairs only its partners exchange bytes with it; who probed it saw its silence as well.
+    let outages = outage::all_of(seen, host).into_iter();
+    let seen_out = outages.filter(|outage| falls.iter().any(|fall| outage.overlaps(fall)));
+    peers.extend(seen_out.flat_map(|outage| outage.observers));
     let observers = peers.intersection(healthy).count();
     let enough = observers >= super::OBSERVERS_MIN.min(healthy.len().max(1));
     let mut finding = match dies_under_load(seen, host, falls) {

@@ -1,7 +1,7 @@
 //! What each host's own kernel told: counters that moved, carrier, addresses, log lines,
 //! each with the boot it belongs to. Nothing is weighed here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::table;
 use crate::model::{
@@ -74,17 +74,20 @@ impl<'a> Gathered<'a> {
             })
             .collect();
         let mut gathered = Self::default();
-        for line in &record.lines {
-            let Some((host, boot)) = joined.get(&line.i).copied() else { continue };
+        for lines in record.lines.chunk_by(|one, next| one.i == next.i) {
+            let Some((host, boot)) = joined.get(&lines[0].i).copied() else { continue };
             let own = gathered.hosts.entry(host).or_default();
-            match &line.body {
-                Body::Counters(moved) => own.counters.push(Told { at: line.t, boot, what: moved }),
-                Body::Kernel(kernel) => own.kernel.push(Told { at: kernel.at, boot, what: kernel }),
-                Body::Host(state) => {
-                    own.links.extend(state.link.as_ref().map(|link| Told { at: line.t, boot, what: link }));
+            for line in lines {
+                match &line.body {
+                    Body::Counters(moved) => own.counters.push(Told { at: line.t, boot, what: moved }),
+                    Body::Kernel(kernel) => own.kernel.push(Told { at: kernel.at, boot, what: kernel }),
+                    Body::Host(state) => {
+                        let link = state.link.as_ref();
+                        own.links.extend(link.map(|link| Told { at: line.t, boot, what: link }));
+                    }
+                    Body::Facts(facts) => own.facts.push(Told { at: line.t, boot, what: facts }),
+                    _ => {}
                 }
-                Body::Facts(facts) => own.facts.push(Told { at: line.t, boot, what: facts }),
-                _ => {}
             }
         }
         for own in gathered.hosts.values_mut() {
@@ -99,7 +102,7 @@ impl<'a> Gathered<'a> {
 
     /// Looks each name up once: a large run tells millions of steps of some hundred counters.
     fn find_rules(&mut self) {
-        let mut places: BTreeMap<&str, Option<usize>> = BTreeMap::new();
+        let mut places: HashMap<&str, Option<usize>> = HashMap::new();
         for own in self.hosts.values_mut() {
             for Told { at, boot, what } in &own.counters {
                 for (name, by) in &what.moved {

@@ -1,6 +1,8 @@
 //! What corroborates, and what only seems to. Host 3 of eight dies twice under load, at 7.0 s
 //! and at 12.5 s.
 
+use std::sync::Arc;
+
 use crate::model::{
     fleet::units::RunTime,
     judge::{
@@ -171,7 +173,7 @@ fn late_completions_prove_nothing_where_the_host_was_starved() {
     assert_eq!(finding(&own_kernels(story().record())).evidence, Basis::Corroborated);
     let starved = (1..=4).fold(story(), |story, second| {
         let state = HostSeen { threads: Some((0.5, 0.6)), ..HostSeen::default() };
-        story.tells(SICK, second * 10, Body::Host(Box::new(state)))
+        story.tells(SICK, second * 10, Body::Host(Arc::new(state)))
     });
     let summary = judge(&own_kernels(starved.record()));
     let of = |kind| {

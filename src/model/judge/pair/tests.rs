@@ -1,5 +1,7 @@
 //! Records of a few lines, and what they come to.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::model::{
     fleet::units::BitRate,
@@ -61,7 +63,7 @@ fn tcp(fold: &mut Fold, second: u64, part: TcpFlow) {
 }
 
 fn cpu(fold: &mut Fold, host: u16, second: u64, share: f32) {
-    let body = Body::Host(Box::new(HostSeen { threads: Some((share, 0.0)), ..HostSeen::default() }));
+    let body = Body::Host(Arc::new(HostSeen { threads: Some((share, 0.0)), ..HostSeen::default() }));
     fold.feed(&line(host + 1, second * 1_000_000 + 1_000_000, body));
 }
 

@@ -1,6 +1,8 @@
 //! Records as they come when something went wrong with them: judged as far as they go, with the
 //! shortfall named, and no healthy host accused.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -59,7 +61,7 @@ fn a_host_that_never_joined_is_not_tested_and_does_not_hide_a_sick_one() {
 fn counters_that_go_backwards_prove_nothing() {
     let link = |rx_bytes| {
         let link = LinkSeen { up: true, carrier: true, rx_bytes, ..LinkSeen::default() };
-        Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() }))
+        Body::Host(Arc::new(HostSeen { link: Some(link), ..HostSeen::default() }))
     };
     let mut story = Story::storm(8, 200);
     for (slot, rx_bytes) in [(0, u64::MAX - 5), (100, 7_000_000_000), (190, 3)] {

@@ -1,6 +1,6 @@
 //! Builds records out of a few words: who was dead when, who was slow, what peers saw.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::model::{
     fleet::{
@@ -92,7 +92,7 @@ impl Story {
         for second in 0..=3 {
             let link = LinkSeen { carrier: true, rx_bytes: second * 10_000_000, ..LinkSeen::default() };
             let state = HostSeen { link: Some(link), ..HostSeen::default() };
-            self.before.push((host, RunTime(second * 1_000_000), Body::Host(Box::new(state))));
+            self.before.push((host, RunTime(second * 1_000_000), Body::Host(Arc::new(state))));
         }
         self
     }
@@ -209,7 +209,7 @@ impl Story {
             self.extra.push((
                 host,
                 slot,
-                Body::Host(Box::new(HostSeen { link: Some(link), ..HostSeen::default() })),
+                Body::Host(Arc::new(HostSeen { link: Some(link), ..HostSeen::default() })),
             ));
         }
         self
