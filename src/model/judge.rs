@@ -27,6 +27,7 @@ pub mod localise;
 pub mod loss;
 pub mod measured;
 pub mod new_flows;
+pub mod others;
 pub mod outage;
 pub mod pair;
 pub mod poisson;

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     cause,
     falls::{self, Fall},
-    frames, loss, outage, robust,
+    frames, loss, others, outage, robust,
     seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
 };
@@ -105,26 +105,48 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     };
     let tells_ways = enough(&one_way);
     let samples_of = if tells_ways { one_way } else { samples(seen, falls, None) };
-    let mut by_host = sides(samples_of, seen);
+    let others = WAYS.map(|way| (way, others::rates(seen, way)));
+    let shared = |side: &Slow| {
+        let (_, rates) = others.iter().find(|(way, _)| *way == side.way)?;
+        let bps = *rates.get(&side.host)?;
+        others::make_up(side.bps, bps, side.class_bps, DEFICIT).then_some(bps)
+    };
+    let (mut by_host, mut notes) = sides(samples_of, seen, &shared);
     let mut found: Vec<(HostId, Finding)> =
         by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, false))).collect();
     if tells_ways {
         let known: Vec<HostId> = by_host.keys().copied().collect();
-        by_host = sides(samples(seen, falls, Some(false)), seen);
+        let more;
+        (by_host, more) = sides(samples(seen, falls, Some(false)), seen, &shared);
+        notes.extend(more);
         // Who is slow one way is slow both ways too, and makes its partners so.
         by_host.retain(|host, _| !known.contains(host));
         found.extend(by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, true))));
     }
+    found.extend(notes.into_iter().map(|((host, way), bps)| (host, others::finding(seen, host, way, bps))));
     found
 }
 
-/// The slow sides of each host.
-fn sides(samples: Vec<Sample>, seen: &Seen) -> BTreeMap<HostId, Vec<Slow>> {
+/// What others carry over sides that are no slower than their class with it.
+type Notes = BTreeMap<(HostId, Way), f64>;
+
+/// The slow sides of each host; and those that are only shared, with what others carry over them.
+fn sides(
+    samples: Vec<Sample>,
+    seen: &Seen,
+    shared: &impl Fn(&Slow) -> Option<f64>,
+) -> (BTreeMap<HostId, Vec<Slow>>, Notes) {
     let mut by_host: BTreeMap<HostId, Vec<Slow>> = BTreeMap::new();
+    let mut notes = Notes::new();
     for slow in explain_away(samples, seen) {
-        by_host.entry(slow.host).or_default().push(slow);
+        match shared(&slow) {
+            Some(bps) => {
+                notes.insert((slow.host, slow.way), bps);
+            }
+            None => by_host.entry(slow.host).or_default().push(slow),
+        }
     }
-    by_host
+    (by_host, notes)
 }
 
 /// Every measured pair flow against its class.

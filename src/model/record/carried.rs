@@ -3,13 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::few::Few;
+use super::few::{self, Few};
 use crate::model::{fleet::units::RunTime, plan::layout::FlowId};
 
 /// The state of a source's connections of one second, summed by flow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TcpSeen {
     /// By flow.
+    #[serde(serialize_with = "few::as_map")]
     pub flows: Few<FlowId, TcpFlow>,
 }
 

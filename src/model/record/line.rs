@@ -21,7 +21,7 @@ use crate::model::{
     },
     record::{
         facts::{CountersMoved, HostFacts, KernelLine},
-        few::Few,
+        few::{self, Few},
         file::FileSeen,
         probe::ProbesSeen,
     },
@@ -119,16 +119,19 @@ pub enum Body {
     /// What became of datagrams, once a second: by their receivers.
     Datagrams {
         /// By flow.
+        #[serde(serialize_with = "few::as_map")]
         flows: Few<FlowId, DatagramFlow>,
     },
     /// Datagrams that sources handed to their kernel, once a second.
     DatagramsSent {
         /// By flow.
+        #[serde(serialize_with = "few::as_map")]
         flows: Few<FlowId, DatagramsSent>,
     },
     /// What became of new connections, once a second.
     Connects {
         /// By flow.
+        #[serde(serialize_with = "few::as_map")]
         flows: Few<FlowId, ConnectsFlow>,
     },
     /// The state of one end of a flow's QUIC connection, once a second.
@@ -136,6 +139,7 @@ pub enum Body {
     /// What receivers compared, once a second.
     Verified {
         /// By flow.
+        #[serde(serialize_with = "few::as_map")]
         flows: Few<FlowId, VerifiedFlow>,
     },
     /// Verified payload differed from what was sent.
@@ -298,6 +302,7 @@ pub struct Samples {
     /// The number of the first slot.
     pub s: u64,
     /// By flow: bytes received in each slot from `s` on; `None` was not measured.
+    #[serde(serialize_with = "few::as_map")]
     pub rx: Few<FlowId, SlotCounts>,
     /// Slots whose bounds were off by more than 5 ms: slot, actual start and end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
