@@ -35,7 +35,9 @@ pub fn rates(seen: &Seen, way: Way) -> BTreeMap<HostId, f64> {
     let mut beyond: BTreeMap<HostId, f64> =
         seen.hosts.iter().filter_map(|host| Some((host.id, beyond_bps(seen, host.id, way)?))).collect();
     let usual = robust::median(&beyond.values().copied().collect::<Vec<_>>()).unwrap_or(0.0);
-    beyond.values_mut().for_each(|bps| *bps = (*bps - usual).max(0.0));
+    for bps in beyond.values_mut() {
+        *bps = (*bps - usual).max(0.0);
+    }
     beyond
 }
 
@@ -106,7 +108,7 @@ mod tests {
             let more = if host == 2 { others * CARD_BPS / 8.0 * until.as_secs_f64() } else { 0.0 };
             let (tx_bytes, rx_bytes) = ((bytes(Way::Tx) + more) as u64, bytes(Way::Rx) as u64);
             let state = |at, link| (at, Arc::new(HostSeen { link: Some(link), ..HostSeen::default() }));
-            let last = LinkSeen { tx_bytes, rx_bytes, ..LinkSeen::default() };
+            let last = LinkSeen { rx_bytes, tx_bytes, ..LinkSeen::default() };
             let states = vec![state(RunTime(0), LinkSeen::default()), state(until, last)];
             field.seen.states.insert(HostId(host), states);
         }

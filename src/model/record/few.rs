@@ -32,7 +32,6 @@ mod tests {
 
     use crate::model::record::{
         carried::TcpSeen,
-        facts::CountersMoved,
         few::Few,
         line::{Body, Samples},
     };
@@ -46,7 +45,7 @@ mod tests {
             Body::DatagramsSent { flows: Few::new() },
             Body::Connects { flows: Few::new() },
             Body::Verified { flows: Few::new() },
-            Body::Counters(Box::new(CountersMoved::default())),
+            Body::Counters(Box::default()),
         ];
         for body in bodies {
             let text = serde_json::to_string(&body).expect("it is plain data");
