@@ -76,10 +76,10 @@ impl HostSeries {
         let series = |way| {
             let mut values = vec![None; end.saturating_sub(first_slot) as usize];
             for round in falls::loaded_rounds(seen, host, way) {
-                let carried = seen.carried_in(round, host, way, round.slots());
+                let carried = seen.bps_in(round, host, way, round.slots());
                 let from = (round.start - first_slot) as usize;
                 for (value, carried) in values[from..].iter_mut().zip(carried) {
-                    *value = carried.map(|(bps, _)| bps.round() as u64);
+                    *value = carried.map(|bps| bps.round() as u64);
                 }
             }
             values

@@ -83,11 +83,6 @@ pub fn outcome(case: &Case, drawn: &Drawn, seed: u64, summary: &Summary, heard: 
     let on_ways = case.sick.iter().any(|sick| matches!(sick.at, At::Path(..) | At::Uplink));
     let grave = |finding: &&Finding| finding.severity == Severity::Fail && finding.kind != FindingKind::Audit;
     Outcome {
-        case: case.name.to_owned(),
-        class: case.class,
-        seed,
-        whole: is_whole(case),
-        faults: drawn.faults.clone(),
         sick,
         accused: names
             .iter()
@@ -104,6 +99,7 @@ pub fn outcome(case: &Case, drawn: &Drawn, seed: u64, summary: &Summary, heard: 
         findings: told(summary).count() as u32,
         duration_s: summary.run.duration_s.unwrap_or_default(),
         said: said(summary),
+        ..unheard(case, drawn, seed)
     }
 }
 
@@ -119,25 +115,30 @@ pub fn lost(case: &Case, drawn: &Drawn, seed: u64, why: &str) -> Outcome {
         told_after_s: None,
     };
     Outcome {
-        case: case.name.to_owned(),
-        class: case.class,
-        seed,
-        whole: is_whole(case),
-        faults: drawn.faults.clone(),
         sick: case.sick.iter().map(missed).collect(),
-        accused: Vec::new(),
-        accused_ways: Vec::new(),
         well: u32::from(case.hosts).saturating_sub(named(case, drawn, true).len() as u32),
-        well_passed: 0,
-        findings: 0,
-        duration_s: 0.0,
         said: vec![format!("the run left no summary: {why}")],
+        ..unheard(case, drawn, seed)
     }
 }
 
-/// Whether a case runs the whole of `accept`.
-const fn is_whole(case: &Case) -> bool {
-    matches!(case.load, Load::Accept | Load::Congestion(_))
+/// What is known of a run before it said anything.
+fn unheard(case: &Case, drawn: &Drawn, seed: u64) -> Outcome {
+    Outcome {
+        case: case.name.to_owned(),
+        class: case.class,
+        seed,
+        whole: matches!(case.load, Load::Accept | Load::Congestion(_)),
+        faults: drawn.faults.clone(),
+        sick: Vec::new(),
+        accused: Vec::new(),
+        accused_ways: Vec::new(),
+        well: 0,
+        well_passed: 0,
+        findings: 0,
+        duration_s: 0.0,
+        said: Vec::new(),
+    }
 }
 
 /// Hosts that something is broken on; those too that must not fail for it, if `beside`.

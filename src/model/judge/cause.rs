@@ -51,21 +51,14 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
     }
     // A direction that died and came back, more than once and under load, is a card that
     // dies under load in that direction: the tie to load says more.
-    if let Some(one_way) = claimed.remove(&FindingKind::OneWayDead) {
-        if load::dies_under_load(seen, host, &one_way).is_some() && one_way.len() > 1 {
-            rest.extend(one_way);
-        } else {
-            claimed.insert(FindingKind::OneWayDead, one_way);
-        }
+    let tied = |falls: &[&Fall]| falls.len() > 1 && load::dies_under_load(seen, host, falls).is_some();
+    if claimed.get(&FindingKind::OneWayDead).is_some_and(|one_way| tied(one_way)) {
+        rest.extend(claimed.remove(&FindingKind::OneWayDead).into_iter().flatten());
     }
     // A card that fell silent altogether more often than its bulk data alone was stuck is stuck
     // by what these silences left behind.
-    if let Some(stuck) = claimed.remove(&FindingKind::MtuBlackHole) {
-        if stuck.len() < rest.len() {
-            rest.extend(stuck);
-        } else {
-            claimed.insert(FindingKind::MtuBlackHole, stuck);
-        }
+    if claimed.get(&FindingKind::MtuBlackHole).is_some_and(|stuck| stuck.len() < rest.len()) {
+        rest.extend(claimed.remove(&FindingKind::MtuBlackHole).into_iter().flatten());
     }
     let mut findings: Vec<Finding> = claimed
         .into_iter()

@@ -79,9 +79,9 @@ struct Decline {
 
 /// Mean rates of a host's whole seconds in a round; `None` where half of one is not known.
 fn seconds(seen: &Seen, round: &RoundSeen, host: HostId, way: Way) -> Vec<Option<f64>> {
-    let carried = seen.carried_in(round, host, way, round.slots());
-    let mean = |second: &[Option<(f64, f64)>]| {
-        let known: Vec<f64> = second.iter().flatten().map(|(bps, _)| *bps).collect();
+    let carried = seen.bps_in(round, host, way, round.slots());
+    let mean = |second: &[Option<f64>]| {
+        let known: Vec<f64> = second.iter().flatten().copied().collect();
         (known.len() * 2 > SLOTS_PER_S as usize).then(|| known.iter().sum::<f64>() / known.len() as f64)
     };
     carried.chunks(SLOTS_PER_S as usize).map(mean).collect()

@@ -87,10 +87,10 @@ fn of_round(seen: &Seen, round: &RoundSeen) -> Option<Finding> {
 /// The step down of one host's sending, if it is one: the split whose two levels differ most.
 fn step(seen: &Seen, round: &RoundSeen, host: HostId) -> Option<Step> {
     let seconds: Vec<f64> = seen
-        .carried_in(round, host, Way::Tx, round.slots())
+        .bps_in(round, host, Way::Tx, round.slots())
         .chunks(SLOTS_PER_S as usize)
         .filter_map(|second| {
-            let known: Vec<f64> = second.iter().flatten().map(|(bps, _)| *bps).collect();
+            let known: Vec<f64> = second.iter().flatten().copied().collect();
             (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
         })
         .collect();

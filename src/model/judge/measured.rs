@@ -37,8 +37,8 @@ const SHOWN_BYTES_MIN: u64 = 1_000_000;
 fn slots(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = (&RoundSeen, u64, Option<f64>)> {
     falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load).flat_map(
         move |round| {
-            let carried = seen.carried_in(round, host, way, round.slots());
-            round.slots().zip(carried).map(move |(slot, carried)| (round, slot, carried.map(|(bps, _)| bps)))
+            let carried = seen.bps_in(round, host, way, round.slots());
+            round.slots().zip(carried).map(move |(slot, bps)| (round, slot, bps))
         },
     )
 }
@@ -140,11 +140,7 @@ pub fn best_second(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
 fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
     let mut best = None;
     for round in falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load) {
-        let carried: Vec<Option<f64>> = seen
-            .carried_in(round, host, way, round.slots())
-            .into_iter()
-            .map(|carried| Some(carried?.0))
-            .collect();
+        let carried = seen.bps_in(round, host, way, round.slots());
         for window in carried.windows(length.min(carried.len()).max(1)) {
             let sum: Option<f64> = window.iter().copied().sum();
             let mean = sum.map(|sum| sum / window.len() as f64);

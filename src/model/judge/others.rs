@@ -29,20 +29,22 @@ const SHARE_MIN: f64 = 0.05;
 /// A segment that is sent again, on the wire, bytes.
 const SEGMENT_BYTES: f64 = 1514.0;
 
-/// What others carried over each host's card one way, bits per second; hosts whose counters say
-/// nothing are left out.
-pub fn rates(seen: &Seen, way: Way) -> BTreeMap<HostId, f64> {
-    let mut beyond: BTreeMap<HostId, f64> =
-        seen.hosts.iter().filter_map(|host| Some((host.id, beyond_bps(seen, host.id, way)?))).collect();
-    let usual = robust::median(&beyond.values().copied().collect::<Vec<_>>()).unwrap_or(0.0);
-    for bps in beyond.values_mut() {
-        *bps = (*bps - usual).max(0.0);
+/// What others carried over a host's card one way, bits per second; `None` where its counters say
+/// nothing.
+pub fn carried_bps(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
+    let mut own: BTreeMap<HostId, f64> = BTreeMap::new();
+    for (id, flow) in &seen.flows {
+        let again = seen.tcp.get(id).map_or(0, |tcp| tcp.retr);
+        *own.entry(way.of(flow.from, flow.to)).or_default() +=
+            flow.bytes() as f64 + again as f64 * SEGMENT_BYTES;
     }
-    beyond
+    let beyond = |host: HostId| beyond_bps(seen, host, way, own.get(&host).copied().unwrap_or(0.0));
+    let usual = robust::median(&seen.hosts.iter().filter_map(|host| beyond(host.id)).collect::<Vec<_>>())?;
+    Some((beyond(host)? - usual).max(0.0))
 }
 
-/// What a card's counters hold beyond the run's own bytes and what of them was sent again.
-fn beyond_bps(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
+/// What a card's counters hold beyond the run's `own` bytes, with what of them was sent again.
+fn beyond_bps(seen: &Seen, host: HostId, way: Way, own: f64) -> Option<f64> {
     let mut links = seen.links(host);
     let (from, first) = links.next()?;
     let (to, last) = links.last()?;
@@ -50,13 +52,6 @@ fn beyond_bps(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
         Way::Tx => last.tx_bytes.checked_sub(first.tx_bytes),
         Way::Rx => last.rx_bytes.checked_sub(first.rx_bytes),
     }?;
-    let own = seen.flows.iter().filter(|(_, flow)| flow.touches(host, way));
-    let own: f64 = own
-        .map(|(id, flow)| {
-            let again = seen.tcp.get(id).map_or(0, |tcp| tcp.retr);
-            flow.bytes() as f64 + again as f64 * SEGMENT_BYTES
-        })
-        .sum();
     let seconds = (to.0 - from.0) as f64 / 1e6;
     (seconds > 0.0).then(|| (held as f64 - own) * 8.0 / seconds)
 }

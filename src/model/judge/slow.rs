@@ -105,19 +105,13 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     };
     let tells_ways = enough(&one_way);
     let samples_of = if tells_ways { one_way } else { samples(seen, falls, None) };
-    let others = WAYS.map(|way| (way, others::rates(seen, way)));
-    let shared = |side: &Slow| {
-        let (_, rates) = others.iter().find(|(way, _)| *way == side.way)?;
-        let bps = *rates.get(&side.host)?;
-        others::make_up(side.bps, bps, side.class_bps, DEFICIT).then_some(bps)
-    };
-    let (mut by_host, mut notes) = sides(samples_of, seen, &shared);
+    let (mut by_host, mut notes) = sides(samples_of, seen);
     let mut found: Vec<(HostId, Finding)> =
         by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, false))).collect();
     if tells_ways {
         let known: Vec<HostId> = by_host.keys().copied().collect();
         let more;
-        (by_host, more) = sides(samples(seen, falls, Some(false)), seen, &shared);
+        (by_host, more) = sides(samples(seen, falls, Some(false)), seen);
         notes.extend(more);
         // Who is slow one way is slow both ways too, and makes its partners so.
         by_host.retain(|host, _| !known.contains(host));
@@ -131,11 +125,11 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
 type Notes = BTreeMap<(HostId, Way), f64>;
 
 /// The slow sides of each host; and those that are only shared, with what others carry over them.
-fn sides(
-    samples: Vec<Sample>,
-    seen: &Seen,
-    shared: &impl Fn(&Slow) -> Option<f64>,
-) -> (BTreeMap<HostId, Vec<Slow>>, Notes) {
+fn sides(samples: Vec<Sample>, seen: &Seen) -> (BTreeMap<HostId, Vec<Slow>>, Notes) {
+    let shared = |side: &Slow| {
+        let others = others::carried_bps(seen, side.host, side.way);
+        others.filter(|bps| others::make_up(side.bps, *bps, side.class_bps, DEFICIT))
+    };
     let mut by_host: BTreeMap<HostId, Vec<Slow>> = BTreeMap::new();
     let mut notes = Notes::new();
     for slow in explain_away(samples, seen) {

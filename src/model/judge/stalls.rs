@@ -155,10 +155,10 @@ fn slot_gaps(seen: &Seen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
 fn round_gaps(seen: &Seen, round: &RoundSeen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
     // The first second is slow start's.
     let steady = round.start + 10..round.end;
-    let [tx, rx] = WAYS.map(|way| seen.carried_in(round, host, way, steady.clone()));
+    let [tx, rx] = WAYS.map(|way| seen.bps_in(round, host, way, steady.clone()));
     let both = tx.into_iter().zip(rx).map(|ways| match ways {
-        (Some((tx, _)), Some((rx, _))) => Some(tx + rx),
-        (tx, rx) => tx.or(rx).map(|(bps, _)| bps),
+        (Some(tx), Some(rx)) => Some(tx + rx),
+        (tx, rx) => tx.or(rx),
     });
     let slots: Vec<(u64, Option<f64>)> = steady.zip(both).collect();
     let known: Vec<f64> = slots.iter().filter_map(|(_, bps)| *bps).collect();

@@ -81,25 +81,36 @@ impl Running {
         Ok(Self { program, child, reaped: false, stdout, stderr })
     }
 
-    /// Waits until it listens on `port`, or has ended.
+    /// Waits until it listens on `port`.
     pub(super) fn listens(&self, how: Listens, port: u16, limit: Duration) -> Result<(), BenchError> {
-        let deadline = Instant::now() + limit;
         let path = format!("/proc/{}/net/", self.child.id());
         let tables = match how {
             Listens::Tcp => ["tcp", "tcp6"],
             Listens::Udp => ["udp", "udp6"],
         };
-        while Instant::now() < deadline {
-            let listens = tables.iter().any(|table| {
+        self.awaits("listen", limit, || {
+            Ok(tables.iter().any(|table| {
                 std::fs::read_to_string(format!("{path}{table}"))
                     .is_ok_and(|text| has_listener(&text, how, port))
-            });
-            if listens {
-                return Ok(());
+            }))
+        })
+    }
+
+    /// Looks again and again until something is so, or `limit` is over.
+    fn awaits(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        mut is_so: impl FnMut() -> Result<bool, BenchError>,
+    ) -> Result<(), BenchError> {
+        let deadline = Instant::now() + limit;
+        while !is_so()? {
+            if Instant::now() >= deadline {
+                return Err(BenchError::Late { program: self.program.clone(), what, limit });
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        Err(BenchError::Late { program: self.program.clone(), what: "listen", limit })
+        Ok(())
     }
 
     /// Waits for its end.
@@ -117,34 +128,14 @@ impl Running {
     }
 
     /// Ends it once it has printed something: a server that never ends by itself.
-    pub(super) fn finish_after_output(mut self, limit: Duration) -> Result<Ended, BenchError> {
-        let deadline = Instant::now() + limit;
-        while self.output()?.trim().is_empty() {
-            if Instant::now() >= deadline {
-                return Err(BenchError::Late {
-                    program: self.program.clone(),
-                    what: "print its result",
-                    limit,
-                });
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
+    pub(super) fn finish_after_output(self, limit: Duration) -> Result<Ended, BenchError> {
+        self.awaits("print its result", limit, || Ok(!self.output()?.trim().is_empty()))?;
         self.end(limit)
     }
 
     /// Ends it once all that it started has ended: only then is it known what that cost.
     pub(super) fn finish_without_children(self, limit: Duration) -> Result<Ended, BenchError> {
-        let deadline = Instant::now() + limit;
-        while family(self.child.id()).len() > 1 {
-            if Instant::now() >= deadline {
-                return Err(BenchError::Late {
-                    program: self.program.clone(),
-                    what: "end what it started",
-                    limit,
-                });
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
+        self.awaits("end what it started", limit, || Ok(family(self.child.id()).len() <= 1))?;
         self.end(limit)
     }
 
@@ -161,22 +152,22 @@ impl Running {
         reaped.ok_or_else(|| BenchError::Late { program: self.program.clone(), what: "end", limit })
     }
 
-    fn output(&mut self) -> Result<String, BenchError> {
-        let read = read_back(&mut self.stdout, OUTPUT_BYTES_MAX);
+    fn output(&self) -> Result<String, BenchError> {
+        let read = read_back(&self.stdout, OUTPUT_BYTES_MAX);
         read.map_err(BenchError::io(format!("reading the output of `{}`", self.program)))
     }
 
-    fn complaint(&mut self) -> String {
+    fn complaint(&self) -> String {
         // Several tools complain on stdout; a complaint that cannot be read is left out.
         let read = |file| read_back(file, COMPLAINT_BYTES_MAX).unwrap_or_default();
-        let (said, printed) = (read(&mut self.stderr), read(&mut self.stdout));
+        let (said, printed) = (read(&self.stderr), read(&self.stdout));
         let text = if said.trim().is_empty() { printed } else { said };
         text.trim().replace('\n', "; ")
     }
 }
 
 /// Reads without moving the place where the child writes: both share one.
-fn read_back(file: &mut File, bytes_max: u64) -> std::io::Result<String> {
+fn read_back(file: &File, bytes_max: u64) -> std::io::Result<String> {
     let own = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)))?;
     let mut bytes = Vec::new();
     own.take(bytes_max).read_to_end(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! The bench's glue to this program's own engine: the only file here that knows it.
+//! The bench's glue to this program's own engine: the only file here that runs it.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,7 @@ use std::{
 
 use socket2::{Domain, Type};
 
-use super::{
-    plain,
-    spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport},
-};
+use super::spec::{EndReport, EndSpec, Lateness, Layout, Receive, Transport};
 use crate::{
     model::{
         fleet::{
@@ -25,13 +22,14 @@ use crate::{
             layout::FlowId,
         },
         record::{file::FileOutcome, line::Body},
-        run::message::Role,
+        run::message::{Role, SecretHex},
     },
     sys::{clock, link::LinkReader},
     worker::transfer::{
         ASK_EVERY_US, Binding, Command, Shared,
         alone::Alone,
         hosted::Hosted,
+        key::TransferKey,
         payload::Payload,
         stage::{Flow, Round, Stage},
     },
@@ -70,7 +68,7 @@ pub(super) fn carry(spec: &EndSpec) -> io::Result<EndReport> {
     })?;
     let stage = Arc::new(stage(spec)?);
     if let (Some(bytes), Role::Source) = (spec.load.transport.file_bytes(), spec.role) {
-        plain::stocked(&shared.depot, &stage.payload, bytes)?;
+        shared.depot.stock_now(&stage.payload, bytes)?;
     }
     let mut hosted = Hosted::default();
     hosted.start(&shared, &stage, RunTime(spec.start_us));
@@ -102,8 +100,13 @@ fn mtu_of(iface: &str) -> io::Result<u32> {
     link.map(|link| link.mtu).map_err(io::Error::other)
 }
 
+/// The key of a bench's transfers, and of what they carry.
+pub(super) fn key() -> io::Result<TransferKey> {
+    TransferKey::new(&SecretHex("5a".repeat(32))).ok_or_else(|| io::Error::other("no key"))
+}
+
 fn stage(spec: &EndSpec) -> io::Result<Stage> {
-    let key = plain::key()?;
+    let key = key()?;
     let rate_bps = spec.load.rate_bps.map(|rate| rate / u64::from(spec.load.flows));
     let flow = |id: u16| Flow {
         id: FlowId::from(id),

@@ -6,7 +6,6 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,36 +13,22 @@ use super::{
     child::{Listens, Running},
     error::BenchError,
     metric::Run,
+    ours::key,
     peers::REST,
     place::End,
 };
-use crate::{
-    model::run::message::SecretHex,
-    worker::transfer::{
-        depot::{Depot, FlowFolder, Stock},
-        key::TransferKey,
-        payload::Payload,
-        scp::{
-            keys::Pair,
-            settings::{ALIAS, RECEIVED},
-            tools::{self, Tool},
-        },
+use crate::worker::transfer::{
+    depot::{Depot, FlowFolder},
+    payload::Payload,
+    scp::{
+        keys::Pair,
+        settings::{ALIAS, RECEIVED},
+        tools::{self, Tool},
     },
 };
 
 /// The port its server waits on, in a namespace of its own.
 const PORT: u16 = 5022;
-
-/// Where an sshd that root starts confines its unprivileged part.
-const PRIVSEP: &str = "/run/sshd";
-
-/// How often it is looked whether the file to send is there.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// The key that a bench's files are made of.
-pub(super) fn key() -> io::Result<TransferKey> {
-    TransferKey::new(&SecretHex("5a".repeat(32))).ok_or_else(|| io::Error::other("no key"))
-}
 
 /// The client's command, as a person would type it.
 pub(super) fn told(server: std::net::IpAddr) -> String {
@@ -59,21 +44,6 @@ pub(super) fn version() -> String {
     )
 }
 
-/// Waits until the file that sources send lies on disk.
-///
-/// # Errors
-///
-/// If it cannot be written.
-pub(super) fn stocked(depot: &Arc<Depot>, payload: &Arc<Payload>, bytes: u64) -> io::Result<PathBuf> {
-    loop {
-        match depot.stock(payload, bytes) {
-            Stock::Ready(path) => return Ok(path),
-            Stock::Failed((_, why)) => return Err(io::Error::other(why)),
-            Stock::Making => std::thread::sleep(LOOK_EVERY),
-        }
-    }
-}
-
 /// Copies a file of so many bytes once.
 pub(super) fn copy(
     source: &End<'_>,
@@ -85,9 +55,9 @@ pub(super) fn copy(
     let sshd = tools::find(Tool::Sshd).map_err(BenchError::Absent)?;
     tools::find(Tool::Ssh).map_err(BenchError::Absent)?;
     let preparing = || BenchError::io("preparing a file and keys for scp");
-    let depot = Arc::new(Depot::new(&std::env::temp_dir()));
+    let depot = Depot::new(&std::env::temp_dir());
     let payload = key().and_then(|key| Payload::new(&key)).map_err(preparing())?;
-    let file = stocked(&depot, &Arc::new(payload), bytes).map_err(preparing())?;
+    let file = depot.stock_now(&payload, bytes).map_err(preparing())?;
     let folder = depot.flow_folder("plain").map_err(preparing())?;
     let at = SocketAddr::new(sink.addr, PORT);
     let config = prepare(&folder, at).map_err(preparing())?;
@@ -123,7 +93,7 @@ fn prepare(folder: &FlowFolder, at: SocketAddr) -> io::Result<PathBuf> {
     folder.write("key", &client.private_file())?;
     folder.write("known_hosts", &format!("{ALIAS} {}\n", host.public_line()))?;
     folder.write("authorized_keys", &format!("{}\n", client.public_line()))?;
-    std::fs::create_dir_all(PRIVSEP)?;
+    tools::make_privsep().map_err(io::Error::other)?;
     let path = folder.path().display();
     folder.write(
         "config",

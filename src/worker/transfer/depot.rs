@@ -158,6 +158,17 @@ impl Depot {
         stock.get(&bytes).cloned().unwrap_or(Stock::Making)
     }
 
+    /// The same, written before this returns.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made.
+    pub fn stock_now(&self, payload: &Payload, bytes: u64) -> io::Result<PathBuf> {
+        let path = self.make(payload, bytes)?;
+        locked(&self.stock).insert(bytes, Stock::Ready(path.clone()));
+        Ok(path)
+    }
+
     /// Removes the files of other sizes.
     pub fn keep_only(&self, sizes: &[u64]) {
         let mut stock = locked(&self.stock);

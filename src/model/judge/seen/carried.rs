@@ -39,6 +39,11 @@ impl Seen {
         self.carried_in(round, host, way, slot..slot + 1).pop().flatten()
     }
 
+    /// The same without the share.
+    pub fn bps_in(&self, round: &RoundSeen, host: HostId, way: Way, slots: Range<u64>) -> Vec<Option<f64>> {
+        self.carried_in(round, host, way, slots).into_iter().map(|carried| Some(carried?.0)).collect()
+    }
+
     /// What a host carried one way in each of some slots of a round: bits per second, and the
     /// share of its flows that this is known of. `None` when no flow of that way was measured.
     ///

@@ -81,10 +81,7 @@ pub fn server_user() -> Result<ServerUser, String> {
             return Ok(ServerUser { name: "nobody".to_owned(), identity: Some(identity) });
         }
     }
-    if rustix::process::geteuid().is_root() && !Path::new(PRIVSEP).is_dir() {
-        std::fs::create_dir(PRIVSEP)
-            .map_err(|error| format!("sshd needs the folder {PRIVSEP}, and it cannot be made: {error}"))?;
-    }
+    make_privsep()?;
     let own = Command::new("id").arg("-un").stdin(Stdio::null()).output();
     let name = own.map(|done| String::from_utf8_lossy(&done.stdout).trim().to_owned());
     match name {
@@ -92,6 +89,19 @@ pub fn server_user() -> Result<ServerUser, String> {
         Ok(_) => Err("this worker's user has no name, and sshd needs one: add it to /etc/passwd".to_owned()),
         Err(error) => Err(format!("cannot tell this worker's user, which sshd needs: {error}")),
     }
+}
+
+/// Makes the folder that an sshd needs which root starts.
+///
+/// # Errors
+///
+/// The text for whoever started the run.
+pub fn make_privsep() -> Result<(), String> {
+    if rustix::process::geteuid().is_root() && !Path::new(PRIVSEP).is_dir() {
+        std::fs::create_dir(PRIVSEP)
+            .map_err(|error| format!("sshd needs the folder {PRIVSEP}, and it cannot be made: {error}"))?;
+    }
+    Ok(())
 }
 
 /// A user's numbers in the text of `/etc/passwd`.
