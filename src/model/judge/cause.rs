@@ -2,15 +2,15 @@
 //! precedence, and one finding for each cause.
 //!
 //! The order is the table [`CAUSES`]: what the worker's own process did comes first, then
-//! carrier and address facts, then which direction died, then what still passed; then the tie
-//! to load; the rest is an outage.
+//! carrier and address facts, then which direction died, then what still passed, and whether the
+//! processes that move files had anything in flight; then the tie to load; the rest is an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     address,
     falls::Fall,
-    frames, new_flows,
+    files, frames, new_flows,
     seen::Seen,
     summary::{Basis, Direction, Finding, FindingKind, Severity},
 };
@@ -34,7 +34,7 @@ type Claim = fn(&Seen, &Fall) -> Option<FindingKind>;
 
 /// Who may claim a fall, in the order of precedence.
 const CAUSES: &[Claim] =
-    &[process::claim, link::claim, address::claim, way::claim, new_flows::claim, frames::claim];
+    &[process::claim, link::claim, address::claim, way::claim, new_flows::claim, files::claim, frames::claim];
 
 /// The findings on one blamed host, from its own falls.
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
@@ -44,8 +44,9 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
         match claim_of(seen, fall) {
             Some(kind) => claimed.entry(kind).or_default().push(fall),
             // A card through which small packets pass all along did not die: a moment's
-            // silence of its bulk data alone is that of single connections.
-            None if frames::small_packets_pass(seen, fall) => {}
+            // silence of its bulk data alone is that of single connections. What lasts and is
+            // no black hole is a collapse.
+            None if frames::small_packets_pass(seen, fall) && !frames::lasts(seen, fall) => {}
             None => rest.push(fall),
         }
     }
@@ -70,6 +71,7 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
             }
             FindingKind::NewFlowsRefused => new_flows::stuck(seen, host, &falls),
             FindingKind::MtuBlackHole => frames::stuck(seen, host, &falls),
+            FindingKind::HostLimited => files::stood(seen, host, &falls),
             kind => process::finding(seen, host, kind, &falls),
         })
         .collect();

@@ -6,20 +6,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::starts::Starts;
 use super::{
     cause,
-    seen::Seen,
+    falls::Fall,
+    frames,
+    seen::{FlowSeen, Seen},
     summary::{Basis, Finding, FindingKind, Severity},
 };
 use crate::model::{
-    fleet::host::HostId,
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOT_US},
+    },
     plan::layout::FlowId,
     record::file::{FileEnd, FileLimit, FileOutcome, FileSeen},
 };
 
-/// So long a transfer may take to begin before its silence counts: the file is read, sshd and
-/// ssh are started and agree on keys, which on a loaded machine takes a second.
-const STARTING_SLOTS: usize = 30;
+pub mod starts;
+
+/// So long after a fall its connections' state is told at the latest: once a second.
+const TOLD_US: u64 = 1_000_000;
 
 /// The files of a record.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +35,8 @@ pub struct Files {
     last: BTreeMap<(FlowId, FileEnd), (HostId, FileSeen)>,
     /// The slot from which on a flow has nothing more to carry.
     ended: BTreeMap<FlowId, u64>,
-    /// The slot in which a flow begins.
-    begins: BTreeMap<FlowId, u64>,
+    /// When flows begin to carry.
+    pub starts: Starts,
     /// Flows that waited for a disk: their pace and their gaps are not the network's.
     on_disk: BTreeSet<FlowId>,
 }
@@ -47,19 +54,9 @@ impl Files {
         self.last.insert((seen.flow, seen.end), (by, seen.clone()));
     }
 
-    /// A flow that is to move a file begins in this slot.
-    pub fn begins(&mut self, flow: FlowId, slot: u64) {
-        self.begins.insert(flow, slot);
-    }
-
-    /// Whether a flow whose receiver counted these bytes had something to carry in a slot, and
-    /// its network alone decided how much.
-    pub fn is_active(&self, flow: FlowId, slots: &[Option<u64>], slot: u64) -> bool {
-        let starting = self.begins.get(&flow).is_some_and(|begins| {
-            let since = slot.saturating_sub(*begins) as usize;
-            since < STARTING_SLOTS && slots.iter().take(since + 1).flatten().all(|bytes| *bytes == 0)
-        });
-        !starting && self.has_more(flow, slot)
+    /// Whether a flow had something to carry in a slot, and its network alone decided how much.
+    pub fn is_active(&self, flow: FlowId, slot: u64) -> bool {
+        !self.starts.is_starting(flow, slot) && self.has_more(flow, slot)
     }
 
     /// Whether a flow is not through yet, nor was ended.
@@ -84,6 +81,37 @@ impl Files {
     fn of(&self, host: HostId) -> impl Iterator<Item = &FileSeen> {
         self.last.values().filter(move |(by, _)| *by == host).map(|(_, seen)| seen)
     }
+}
+
+/// Whether a host's bulk data stood still for want of anybody who wrote it: small packets passed,
+/// and none of its connections waited for an answer (RFC 6298: what the network swallows is sent
+/// again, later and later). So do ssh processes that wait for a core.
+pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
+    let round = seen.rounds.get(fall.round)?;
+    let (from, to) = (fall.since * SLOT_US, fall.end().saturating_mul(SLOT_US).saturating_add(TOLD_US));
+    let waited = || {
+        let within = |at: &RunTime| (from..=to).contains(&at.0);
+        let own = |flow: &FlowSeen| flow.from == fall.host || flow.to == fall.host;
+        seen.timed_out.iter().any(|(at, flow)| within(at) && seen.flows.get(flow).is_some_and(own))
+    };
+    let stood = round.dose.carriage.transport.moves_a_file()
+        && frames::lasts(seen, fall)
+        && frames::small_packets_pass(seen, fall)
+        && !waited();
+    stood.then_some(FindingKind::HostLimited)
+}
+
+/// The finding on a host whose bulk data stood still so.
+pub fn stood(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
+    let text = format!(
+        "the files that {} moves stood nearly still {}, while its echoes and handshakes were answered and no connection waited for an answer: the processes that move them had no time to, so this tells nothing of its card; move fewer at once, or give them cores",
+        seen.name(host),
+        cause::times(falls),
+    );
+    let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, falls, text);
+    finding.direction = Some(cause::direction(falls));
+    finding.numbers.insert("stood_still".to_owned(), Some(falls.len() as f64));
+    finding
 }
 
 /// What a host's own transfers of files told of it.

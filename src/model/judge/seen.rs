@@ -73,6 +73,8 @@ pub struct Seen {
     pub verified: BTreeMap<FlowId, VerifiedFlow>,
     /// What sources' connections did, over a flow's life.
     pub tcp: BTreeMap<FlowId, TcpFlow>,
+    /// When a source told that a connection of a flow had waited for an answer in vain.
+    pub timed_out: Vec<(RunTime, FlowId)>,
     /// What arrived of datagrams, as their receivers told, over a flow's life.
     pub datagrams: BTreeMap<FlowId, DatagramFlow>,
     /// And what was handed over, as their sources told.
@@ -247,6 +249,11 @@ impl Seen {
             }
             (Body::Tcp(tcp), Some(host)) => {
                 sum(&mut self.tcp, &tcp.flows, TcpFlow::add, |flow| sends(&self.flows, host, flow));
+                let own = tcp
+                    .flows
+                    .iter()
+                    .filter(|(flow, part)| part.backoff > 0 && sends(&self.flows, host, **flow));
+                self.timed_out.extend(own.map(|(flow, _)| (line.t, *flow)));
             }
             (Body::Datagrams { flows }, Some(host)) => {
                 sum(&mut self.datagrams, flows, DatagramFlow::add, |flow| receives(&self.flows, host, flow));
@@ -286,7 +293,7 @@ impl Seen {
             let mut by_host: BTreeMap<HostId, HostFlows> = BTreeMap::new();
             for flow in &planned.flows {
                 if planned.dose.carriage.transport.moves_a_file() {
-                    self.files.begins(flow.flow, start);
+                    self.files.starts.begins(flow.flow, start);
                 }
                 for host in [flow.from, flow.to] {
                     self.flows_of_host.entry(host).or_default().push(flow.flow);
@@ -327,6 +334,9 @@ impl Seen {
             let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
             let start = self.rounds[seen.round].start;
             let first = (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes > 0));
+            if let Some((first, _)) = first {
+                self.files.starts.carried(*flow, first);
+            }
             if let (Some((first, _)), Some(late)) =
                 (first, self.not_ready.get_mut(&self.rounds[seen.round].stage))
             {

@@ -60,7 +60,7 @@ impl Seen {
         for (id, flow) in flows.iter().filter_map(|id| Some((*id, self.flows.get(id)?))) {
             let Some(since) = self.takes_part_since(round, flow) else { continue };
             for (slot, sum) in slots.clone().zip(&mut sums).skip_while(|(slot, _)| *slot < since) {
-                if self.files.is_active(id, &flow.slots, slot) {
+                if self.files.is_active(id, slot) {
                     sum.all += 1;
                     let place = slot.checked_sub(round.start);
                     if let Some(count) = place.and_then(|place| *flow.slots.get(place as usize)?) {
@@ -83,7 +83,7 @@ impl Seen {
         slot: u64,
     ) -> impl Iterator<Item = &'a FlowSeen> + 'a {
         self.taking_part(round, host, way, slot)
-            .filter(move |(id, flow)| self.files.is_active(*id, &flow.slots, slot))
+            .filter(move |(id, _)| self.files.is_active(*id, slot))
             .map(|(_, flow)| flow)
     }
 

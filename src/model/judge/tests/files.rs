@@ -9,12 +9,18 @@ use super::{
     story::{self, Story, ZERO_SLOT},
 };
 use crate::model::{
-    fleet::units::RunTime,
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOT_US},
+    },
     plan::{carriage::Transport, layout::PlannedFlow},
     record::{
         book::Record,
+        carried::{TcpFlow, TcpSeen},
+        few::Few,
         file::{FileEnd, FileFault, FileLimit, FileOutcome, FileSeen},
         line::{Body, Line},
+        probe::{Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
     },
 };
 
@@ -76,10 +82,66 @@ fn a_card_that_dies_before_its_files_are_through_fails() {
     assert_eq!(kinds(&summary, 3), [FindingKind::DiesUnderLoad]);
 }
 
+/// All echoes and handshakes between hosts are answered, all along.
+fn answered(story: Story, hosts: u16, slots: u64) -> Story {
+    let ticks = RunTime::of_slot(ZERO_SLOT + slots).0 / TICK_US;
+    (0..hosts).fold(story, |story, own| {
+        (0..ticks).step_by(TICKS_A_LINE as usize).fold(story, |story, first| {
+            let others = (0..hosts).filter(|other| *other != own).map(HostId);
+            let udp: Few<HostId, Outcomes> =
+                others.map(|other| (other, (0..TICKS_A_LINE).map(|_| Some(300)).collect())).collect();
+            let seen = ProbesSeen { first, tcp: udp.clone(), udp, ..ProbesSeen::default() };
+            let slot = (first * TICK_US / SLOT_US).saturating_sub(ZERO_SLOT);
+            story.tells(own.into(), slot, Body::Probes(Box::new(seen)))
+        })
+    })
+}
+
+/// The connections of all that a host sends had so many timeouts in a row when it told of them.
+fn timed_out(story: Story, hosts: u32, host: u32, slot: u64, backoff: u8) -> Story {
+    // A storm's flows are numbered from 1, by sender.
+    let first = 1 + host * (hosts - 1);
+    let flow = TcpFlow { segs: 3, retr: 3, backoff, ..TcpFlow::default() };
+    let flows = (first..first + hosts - 1).map(|id| (id, flow)).collect();
+    story.tells(host as usize, slot, Body::Tcp(TcpSeen { flows }))
+}
+
+#[test]
+fn files_that_stand_still_blame_their_processes_unless_connections_wait_for_an_answer() {
+    let complete = seen(FileOutcome::Complete);
+    for (name, backoff, want, verdict) in [
+        ("ssh waits for a core", 0, FindingKind::HostLimited, Verdict::Inconclusive),
+        ("the network swallows", 4, FindingKind::MtuBlackHole, Verdict::Fail),
+    ] {
+        let story = answered(Story::storm(8, 200).dead(3, 60, 110), 8, 200);
+        let summary = judge(&told(&timed_out(story, 8, 3, 90, backoff), 199, |_| true, &complete));
+        assert_eq!(kinds(&summary, 3), [want], "{name}");
+        assert_eq!(summary.hosts[3].verdict, verdict, "{name}");
+        let others = summary.hosts.iter().enumerate().filter(|(host, _)| *host != 3);
+        assert!(others.into_iter().all(|(_, host)| host.verdict == Verdict::Pass), "{name}");
+    }
+}
+
+#[test]
+fn bulk_data_that_trickles_while_small_packets_pass_is_a_collapse_and_no_black_hole() {
+    for (name, trickle, want) in
+        [("nothing", 0.0, FindingKind::MtuBlackHole), ("a twelfth", 0.08, FindingKind::Outage)]
+    {
+        let story = answered(Story::storm(8, 200).trickles(3, 60, 110, trickle), 8, 200);
+        let summary = judge(&story.record());
+        only_fails(&summary, 3);
+        assert_eq!(kinds(&summary, 3), [want], "{name}");
+    }
+}
+
 #[test]
 fn a_transfer_that_takes_a_second_to_begin_has_not_fallen() {
     let late = (0..6).fold(Story::storm(6, 200), |story, host| story.dead(host, 0, 12));
     let summary = judge(&told(&late, 200, |_| false, &seen(FileOutcome::Complete)));
+    assert!(summary.hosts.iter().all(|host| host.drop_offs.is_empty()));
+    // Six seconds too, where it is the machine that starts so many.
+    let busy = (0..6).fold(Story::storm(6, 200), |story, host| story.dead(host, 0, 55 + 5 * host as u64));
+    let summary = judge(&told(&busy, 200, |_| false, &seen(FileOutcome::Complete)));
     assert!(summary.hosts.iter().all(|host| host.drop_offs.is_empty()));
     // One that never begins is silent all the same.
     let never = Story::storm(8, 200).dead(2, 0, 200);

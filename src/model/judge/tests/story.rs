@@ -36,7 +36,8 @@ pub struct Story {
     hosts: usize,
     kind: StageKind,
     rounds: Vec<PlannedRound>,
-    dead: Vec<(usize, u64, u64)>,
+    /// Who carries in which slots what share of its bytes.
+    dims: Vec<(usize, u64, u64, f64)>,
     dead_pairs: Vec<(usize, usize)>,
     slow: Vec<(usize, bool, bool, f64)>,
     unheard: BTreeMap<usize, u64>,
@@ -66,7 +67,7 @@ impl Story {
         Self {
             hosts,
             rounds: rounds.collect(),
-            dead: vec![],
+            dims: vec![],
             dead_pairs: vec![],
             slow: vec![],
             unheard: BTreeMap::new(),
@@ -116,8 +117,13 @@ impl Story {
     }
 
     /// Nothing passes to or from a host in these slots of the stage.
-    pub fn dead(mut self, host: usize, from: u64, to: u64) -> Self {
-        self.dead.push((host, from, to));
+    pub fn dead(self, host: usize, from: u64, to: u64) -> Self {
+        self.trickles(host, from, to, 0.0)
+    }
+
+    /// Only a share of its bytes passes to or from a host in these slots of the stage.
+    pub fn trickles(mut self, host: usize, from: u64, to: u64, share: f64) -> Self {
+        self.dims.push((host, from, to, share));
         self
     }
 
@@ -317,9 +323,12 @@ impl Story {
     /// What a flow carries in a slot: its fair share of the lesser end.
     fn bytes(&self, round: &PlannedRound, flow: PlannedFlow, slot: u64) -> u64 {
         let (from, to) = (flow.from.index(), flow.to.index());
-        let dead = |host: usize| self.dead.iter().any(|(who, a, b)| *who == host && (*a..*b).contains(&slot));
+        let dim = |host: usize| {
+            let own = self.dims.iter().filter(|(who, a, b, _)| *who == host && (*a..*b).contains(&slot));
+            own.map(|(.., share)| *share).fold(1.0, f64::min)
+        };
         let severed = |(a, b): &(usize, usize)| (*a, *b) == (from, to) || (*a, *b) == (to, from);
-        if dead(from) || dead(to) || self.dead_pairs.iter().any(severed) {
+        if self.dead_pairs.iter().any(severed) {
             return 0;
         }
         let out = round.flows.iter().filter(|other| other.from == flow.from).count() as f64;
@@ -333,7 +342,8 @@ impl Story {
         };
         // A little scatter, the same for every run: no fleet is uniform.
         let scatter = 1.0 + 0.01 * ((slot * 7 + u64::from(flow.flow) * 13) % 5) as f64 - 0.02;
-        let bps = CAPACITY_BPS * (share(from, true) / out).min(share(to, false) / into) * scatter;
+        let passes = dim(from).min(dim(to)) * scatter;
+        let bps = CAPACITY_BPS * (share(from, true) / out).min(share(to, false) / into) * passes;
         (bps / 8.0 * SLOT_US as f64 / 1e6) as u64
     }
 
