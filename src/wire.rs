@@ -8,4 +8,6 @@ pub mod error;
 pub mod frame;
 pub mod identity;
 pub mod join;
+mod pieces;
+mod socket;
 mod tls;

@@ -44,6 +44,9 @@ const OUT_TICKS: u64 = 5;
 /// Ticks in a row that show a host back.
 const BACK_TICKS: u64 = 2;
 
+/// Ticks in a row that most observers miss of a host that is silent, however shortly.
+const SILENT_TICKS: usize = 2;
+
 /// Share of the observers that must miss a tick for it to count as missed.
 const MISS_SHARE: f64 = 0.8;
 
@@ -215,6 +218,19 @@ pub fn alive_during(seen: &Seen, fall: &Fall) -> Option<Alive> {
     let answered =
         |asked: Asked| are_answered(seen, partners(seen, fall.host, asked).filter(lost), asked, from..to);
     Some(Alive { echoes: answered(Asked::Echo)?, handshakes: answered(Asked::Handshake)? })
+}
+
+/// Whether a host went on answering in a fall: its observers never missed it together for longer
+/// than a lost echo or two of each. `None` where they hardly asked.
+pub fn went_on_answering(seen: &Seen, fall: &Fall) -> Option<bool> {
+    let own = seen.probes.pairs(Asked::Echo).filter(|(_, target)| *target == fall.host);
+    let observers: BTreeSet<HostId> = own.map(|(observer, _)| observer).collect();
+    let (first, end) = ticks_within(seen, fall);
+    let missed: Vec<bool> = (first.saturating_sub(1)..=end)
+        .filter_map(|tick| missed_by_most(seen, fall.host, &observers, tick))
+        .collect();
+    let silent = missed.windows(SILENT_TICKS).any(|run| run.iter().all(|missed| *missed));
+    (missed.len() > SILENT_TICKS).then_some(!silent)
 }
 
 /// Whether a host's echoes were answered, of the whole run's most.

@@ -4,6 +4,7 @@
 //! and what is the host's own and not its card's takes everything with it that it can cause.
 
 use super::{
+    cause::load::ANSWERED,
     frames::FRAME_LOST,
     new_flows::ATTEMPTS,
     summary::{Finding, FindingKind, Severity},
@@ -92,10 +93,22 @@ fn seems_by_few_flows(finding: &Finding) -> bool {
     }
 }
 
+/// Whether a finding rests on falls alone that lost packets make: throughput collapses, and echoes
+/// are answered all the while.
+fn seems_by_loss(finding: &Finding) -> bool {
+    matches!(finding.kind, Outage | DiesUnderLoad) && finding.numbers.contains_key(ANSWERED)
+}
+
 /// Leaves one finding for each cause: what a finding at least as grave explains is taken out.
 pub fn keep_causes(findings: &mut Vec<Finding>) {
     if findings.iter().any(|finding| finding.kind == DeadQueue && finding.numbers.contains_key(ATTEMPTS)) {
         findings.retain(|finding| !seems_by_few_flows(finding));
+    }
+    let loses = |finding: &Finding| {
+        matches!(finding.kind, PacketLoss | LossAboveRate) && finding.severity == Severity::Fail
+    };
+    if findings.iter().any(loses) {
+        findings.retain(|finding| !seems_by_loss(finding));
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();

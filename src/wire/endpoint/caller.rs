@@ -15,7 +15,7 @@ use crate::{
         frame::{Receiver, Sender},
         identity::{self, COORDINATOR_NAME, WorkerIdentity},
         join::JoinFile,
-        tls,
+        socket, tls,
     },
 };
 
@@ -130,8 +130,7 @@ async fn call_one(
         return Err(WireError::CutOff(format!("{} cannot call an address of the other family", local.ip())));
     }
     // The endpoint lives on until its connections are done.
-    let endpoint =
-        quinn::Endpoint::client(local).map_err(|source| WireError::Bind { addr: local, source })?;
+    let endpoint = socket::endpoint(local, None).map_err(|source| WireError::Bind { addr: local, source })?;
     let connecting = endpoint
         .connect_with(config, addr, COORDINATOR_NAME)
         .map_err(|error| WireError::CutOff(error.to_string()))?;

@@ -21,7 +21,7 @@ use crate::{
         error::WireError,
         frame::{Receiver, SEND_PATIENCE, Sender},
         identity::RunAuthority,
-        tls,
+        socket, tls,
     },
 };
 
@@ -80,7 +80,7 @@ impl Listener {
     pub fn bind(addr: SocketAddr, authority: Arc<RunAuthority>) -> Result<Self, WireError> {
         let config = tls::server(&authority)?;
         let fault = |source| WireError::Bind { addr, source };
-        let endpoint = quinn::Endpoint::server(config, addr).map_err(fault)?;
+        let endpoint = socket::endpoint(addr, Some(config)).map_err(fault)?;
         let local = endpoint.local_addr().map_err(fault)?;
         let (sender, greeted) = mpsc::channel(WAITING_MAX);
         tokio::spawn(greet_all(endpoint.clone(), authority, sender));

@@ -15,7 +15,7 @@ use crate::{
     wire::{
         identity::{COORDINATOR_NAME, RunAuthority, WorkerIdentity, public_key_hex, worker_key},
         join::{JOIN_SCHEMA, JoinFile},
-        tls,
+        socket, tls,
     },
 };
 
@@ -88,7 +88,7 @@ impl Coordinator {
 
     /// A raw connection, to say what no worker would.
     async fn stranger(&self) -> quinn::Connection {
-        let endpoint = quinn::Endpoint::client(LOOPBACK).unwrap();
+        let endpoint = socket::endpoint(LOOPBACK, None).unwrap();
         let config = tls::client(&self.file(), None).unwrap();
         let calling = endpoint.connect_with(config, self.listener.local_addr(), COORDINATOR_NAME).unwrap();
         soon(calling).await.unwrap()
@@ -218,7 +218,7 @@ async fn a_worker_cannot_play_the_coordinator() {
     tls.alpn_protocols = vec![b"nicburn/1".to_vec()];
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     let imposter =
-        quinn::Endpoint::server(quinn::ServerConfig::with_crypto(Arc::new(crypto)), LOOPBACK).unwrap();
+        socket::endpoint(LOOPBACK, Some(quinn::ServerConfig::with_crypto(Arc::new(crypto)))).unwrap();
     let answering = async { imposter.accept().await.unwrap().await.is_err() };
 
     let file = JoinFile { addrs: vec![imposter.local_addr().unwrap()], ..coordinator.file() };
@@ -288,7 +288,7 @@ async fn garbage_on_the_first_stream_ends_that_call_only() {
 async fn a_frame_too_long_is_an_error_by_its_length_alone() {
     let coordinator = Coordinator::new("run-1");
     let identity = coordinator.identity(&host("h3"));
-    let endpoint = quinn::Endpoint::client(LOOPBACK).unwrap();
+    let endpoint = socket::endpoint(LOOPBACK, None).unwrap();
     let config = tls::client(&coordinator.file(), Some(&identity)).unwrap();
     let calling = endpoint.connect_with(config, coordinator.listener.local_addr(), COORDINATOR_NAME).unwrap();
     let connection = soon(calling).await.unwrap();

@@ -38,6 +38,9 @@ const SURVIVED_SLOTS: u64 = 80;
 /// … without a fall in the time after (8 s and 2 s, the contract's figures).
 const SURVIVED_AFTER_SLOTS: u64 = 20;
 
+/// The number of a finding all of whose falls the host went on answering in: so many.
+pub const ANSWERED: &str = "answered_drop_offs";
+
 /// How the falls of a host are tied to load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tie {
@@ -124,6 +127,9 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
         finding.text.push_str(&rest);
     }
     finding.numbers.insert("observers".to_owned(), Some(observers as f64));
+    if falls.iter().all(|fall| outage::went_on_answering(seen, fall) == Some(true)) {
+        finding.numbers.insert(ANSWERED.to_owned(), Some(falls.len() as f64));
+    }
     finding
 }
 
