@@ -134,6 +134,27 @@ mod tests {
     }
 
     #[test]
+    fn loss_explains_a_collapse_that_echoes_lived_through_and_no_silence() {
+        for (kind, answered, loss, want) in [
+            (Outage, true, Severity::Fail, &[PacketLoss][..]),
+            (DiesUnderLoad, true, Severity::Fail, &[PacketLoss]),
+            (Outage, false, Severity::Fail, &[Outage]),
+            (Outage, true, Severity::Warn, &[Outage]),
+        ] {
+            let mut findings = vec![
+                cause::bare(kind, Severity::Fail, &[], String::new()),
+                cause::bare(PacketLoss, loss, &[], String::new()),
+            ];
+            if answered {
+                findings[0].numbers.insert(ANSWERED.to_owned(), Some(2.0));
+            }
+            keep_causes(&mut findings);
+            let kept: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kept, want, "{kind:?}, answered {answered}, loss {loss:?}");
+        }
+    }
+
+    #[test]
     fn a_dead_queue_explains_what_few_flows_make_it_seem_and_follows_from_what_is_sure() {
         for (other, sure, want) in [
             (Outage, false, DeadQueue),

@@ -110,6 +110,24 @@ fn what_was_heard_tells_which_direction_died() {
 }
 
 #[test]
+fn who_loses_echoes_now_and_then_goes_on_answering_and_who_loses_all_does_not() {
+    type Passes = fn(u16, u16, u64) -> bool;
+    // Of h2's echoes every fourth is lost, another for each observer; or all of four ticks.
+    let cases: [(&str, Passes, Option<bool>); 3] = [
+        ("loses many", |a, b, tick| ![a, b].contains(&1) || (tick + u64::from(a)) % 4 > 0, Some(true)),
+        ("dies shortly", |a, b, tick| ![a, b].contains(&1) || !(20..24).contains(&tick), Some(false)),
+        ("answers late once", |a, b, tick| ![a, b].contains(&1) || tick != 20, Some(true)),
+    ];
+    for (name, passes, want) in cases {
+        let field = idle(5, passes);
+        assert_eq!(went_on_answering(&field.seen, &whole(&field)), want, "{name}");
+    }
+    let silent = Field::of(5);
+    let fall = Fall { since: 30, until: Some(60), ..whole(&idle(5, |_, _, _| true)) };
+    assert_eq!(went_on_answering(&silent.seen, &fall), None, "nobody probed");
+}
+
+#[test]
 fn what_still_passed_is_told_of_echoes_and_handshakes_each() {
     let field = idle(5, |_, _, _| true);
     assert_eq!(alive_during(&field.seen, &whole(&field)), Some(Alive { echoes: true, handshakes: true }));
