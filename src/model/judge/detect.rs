@@ -43,9 +43,10 @@ pub fn detect(seen: &Seen) -> Detected {
     let mut add = |found: Vec<(HostId, Finding)>| {
         for (host, finding) in found {
             let own = hosts.entry(host).or_default();
-            // A kind that its falls gave already says no more by itself.
-            if !own.iter().any(|known| known.kind == finding.kind) {
-                own.push(finding);
+            match own.iter_mut().find(|known| known.kind == finding.kind) {
+                // A kind that its falls gave already says no more by itself, but for the size.
+                Some(known) => frames::tell_size(known, finding),
+                None => own.push(finding),
             }
         }
     };

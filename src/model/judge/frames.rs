@@ -230,6 +230,15 @@ pub fn stuck(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     finding
 }
 
+/// Adds to what a host's falls told of a black hole what single frames told of it: from which size
+/// on, and which way.
+pub fn tell_size(known: &mut Finding, told: Finding) {
+    if told.numbers.contains_key(FRAME_LOST) {
+        (known.text, known.direction) = (told.text, told.direction);
+        known.numbers.extend(told.numbers);
+    }
+}
+
 /// Whether a suspect's side has a hole at some size in a confirming round with one partner.
 pub fn reproduced(seen: &Seen, host: HostId, way: Way, partner: HostId) -> Option<bool> {
     let pair = way.ends(host, partner);

@@ -47,6 +47,9 @@ const ALIKE: f64 = 0.15;
 /// Limited rounds below which an uplink is not called slow: two are two slow hosts' meeting.
 const FAULT_ROUNDS_MIN: usize = 3;
 
+/// … unless so many pairs were slow in them: three a round are more than two slow hosts make.
+const FAULT_PAIRS_MIN: usize = 6;
+
 /// From one rack to another.
 type Crossing = (String, String);
 
@@ -150,7 +153,7 @@ impl Crossings {
     }
 
     fn narrow_finding(&self, from: &str, to: &str, carried: Carried) -> Finding {
-        let Carried { bps, rounds, usual_bps } = carried;
+        let Carried { bps, rounds, pairs, usual_bps } = carried;
         let back = (to.to_owned(), from.to_owned());
         let back_bps = match self.narrow.get(&back) {
             Some(back) => Some(back.bps),
@@ -162,7 +165,8 @@ impl Crossings {
             rate_text(Some(usual_bps)),
         );
         let number = ("crossing_bps", bps.round());
-        if rounds >= FAULT_ROUNDS_MIN && back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
+        let sure = rounds >= FAULT_ROUNDS_MIN || pairs >= FAULT_PAIRS_MIN;
+        if sure && back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
             let text = format!(
                 "{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides"
             );

@@ -41,6 +41,8 @@ pub(super) struct Carried {
     pub(super) bps: f64,
     /// How many these are.
     pub(super) rounds: usize,
+    /// How many pairs they had in all.
+    pub(super) pairs: usize,
     /// A single flow within a rack, bits per second.
     pub(super) usual_bps: f64,
 }
@@ -91,14 +93,13 @@ pub(super) fn of(
     let mosts = across.iter().map(|(crossing, rounds)| (crossing.clone(), most(rounds))).collect();
     let narrow = across.into_iter().filter_map(|(crossing, rounds)| {
         let rounds: Vec<Together> = rounds.into_values().collect();
-        let (bps, rounds) = limit(&rounds, usual)?;
-        Some((crossing, Carried { bps, rounds, usual_bps: usual }))
+        limit(&rounds, usual).map(|carried| (crossing, carried))
     });
     (narrow.collect(), mosts)
 }
 
-/// What rounds were limited to, and how many were; `None` where they were not.
-fn limit(rounds: &[Together], usual: f64) -> Option<(f64, usize)> {
+/// What rounds were limited to; `None` where they were not.
+fn limit(rounds: &[Together], usual: f64) -> Option<Carried> {
     let limited: Vec<&Together> = rounds.iter().filter(|round| round.is_limited(usual)).collect();
     let bps = robust::median(&limited.iter().map(|round| round.sum()).collect::<Vec<_>>())?;
     let asking: Vec<&Together> =
@@ -109,7 +110,8 @@ fn limit(rounds: &[Together], usual: f64) -> Option<(f64, usize)> {
     let is_narrow = limited.len() >= ROUNDS_MIN
         && limited.len() as f64 >= CROSSING_MIN * asking.len() as f64
         && senders(&limited) >= CROSSING_MIN * senders(&asking);
-    is_narrow.then_some((bps, limited.len()))
+    let pairs = limited.iter().map(|round| round.rates.len()).sum();
+    is_narrow.then_some(Carried { bps, rounds: limited.len(), pairs, usual_bps: usual })
 }
 
 /// Paced flows that together asked more of a narrow crossing than it has room for: what they lost

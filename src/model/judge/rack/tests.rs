@@ -60,6 +60,18 @@ fn an_uplink_that_is_wide_enough_for_one_pair_is_seen_by_what_several_carry_toge
 }
 
 #[test]
+fn two_rounds_of_many_pairs_are_enough_for_a_fault() {
+    // Of the matchings two send three pairs or more from rack a to rack b at once, the rest two at most.
+    let carried = |limit: f64| {
+        let mut field = two_racks();
+        field.matchings(|a, b, n| if a < 4 && b >= 4 { (limit / n as f64).min(78e6) } else { 78e6 });
+        kinds(&field)
+    };
+    assert_eq!(carried(160e6), [(FindingKind::RackUplink, Severity::Fail)]);
+    assert_eq!(carried(300e6), []);
+}
+
+#[test]
 fn slow_hosts_of_one_rack_make_no_uplink_slow() {
     for sick in [[1, 1], [1, 2]] {
         let mut field = two_racks();
