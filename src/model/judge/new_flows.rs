@@ -88,6 +88,8 @@ pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
     let (blames, _) = localise::explain_away(&trials, MOST);
     localise::by_host(&blames)
         .into_iter()
+        // Of a host that is silent altogether no flow runs on: that is told as its silence.
+        .filter(|(host, _)| !rounds(seen).all(|round| outage::is_silent(seen, *host, &round.slots())))
         .map(|(host, sides)| {
             let mut all = Share::default();
             sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
@@ -206,11 +208,14 @@ pub fn stuck(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     finding
 }
 
+/// The rounds of new connections.
+fn rounds(seen: &Seen) -> impl Iterator<Item = &RoundSeen> {
+    seen.rounds.iter().filter(|round| round.kind == StageKind::Load && round.makes_connections())
+}
+
 /// How many connections a second a finding's host was asked for while it refused them.
 pub fn attempts_per_s(seen: &Seen, finding: &Finding) -> f64 {
-    let rounds =
-        seen.rounds.iter().filter(|round| round.kind == StageKind::Load && round.makes_connections());
-    let seconds: f64 = rounds.map(RoundSeen::length_s).sum();
+    let seconds: f64 = rounds(seen).map(RoundSeen::length_s).sum();
     finding.numbers.get(ATTEMPTS).copied().flatten().unwrap_or(0.0) / seconds.max(1.0)
 }
 

@@ -239,6 +239,13 @@ pub fn answers(seen: &Seen, host: HostId) -> bool {
     are_answered(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks).unwrap_or(false)
 }
 
+/// Whether hardly any echo of a host was answered in some slots.
+pub fn is_silent(seen: &Seen, host: HostId, slots: &Range<u64>) -> bool {
+    let ticks = slots.start.div_ceil(SLOTS)..slots.end / SLOTS;
+    answered_share(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks)
+        .is_some_and(|share| share <= DEAD_SHARE)
+}
+
 /// Whether most of what pairs asked in some ticks was answered; `None` where too little was.
 fn are_answered(
     seen: &Seen,
@@ -246,11 +253,20 @@ fn are_answered(
     asked: Asked,
     ticks: Range<u64>,
 ) -> Option<bool> {
+    answered_share(seen, pairs, asked, ticks).map(|share| share >= ALIVE_SHARE)
+}
+
+fn answered_share(
+    seen: &Seen,
+    pairs: impl Iterator<Item = (HostId, HostId)>,
+    asked: Asked,
+    ticks: Range<u64>,
+) -> Option<f64> {
     let outcomes: Vec<Outcome> = pairs
         .flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
         .collect();
     let answered = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
-    (outcomes.len() >= PROBES_MIN).then_some(answered as f64 >= ALIVE_SHARE * outcomes.len() as f64)
+    (outcomes.len() >= PROBES_MIN).then_some(answered as f64 / outcomes.len() as f64)
 }
 
 /// Ordered pairs of probes in which a host is one end.

@@ -74,6 +74,11 @@ impl Shortage {
         self.waited >= WAITED_SHARE || self.used >= USED_SHARE || self.late_us >= LATE_US
     }
 
+    /// Whether it may be one beside peers, as far as it shows by itself.
+    fn may_be_beside(self) -> bool {
+        self.waited >= WAITED_BESIDE_SHARE || self.late_us >= LATE_US
+    }
+
     /// Whether it is one beside what peers on the same kernel had.
     fn is_beside(self, peers: &[Self]) -> bool {
         let median = |of: fn(&Self) -> f64| {
@@ -94,9 +99,17 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
         return own.iter().filter(|(_, state)| Shortage::of(state).is_own()).collect();
     }
     let second = |at: RunTime| at.as_secs_f64().round() as u64;
-    let mut peers: BTreeMap<u64, Vec<Shortage>> = BTreeMap::new();
+    // Few seconds are in question, of a hundred hosts with thousands each.
+    let in_question = own.iter().filter(|(_, state)| Shortage::of(state).may_be_beside());
+    let mut peers: BTreeMap<u64, Vec<Shortage>> =
+        in_question.map(|(at, _)| (second(*at), Vec::new())).collect();
+    if peers.is_empty() {
+        return Vec::new();
+    }
     for (at, state) in beside.iter().filter_map(|other| seen.states.get(other)).flatten() {
-        peers.entry(second(*at)).or_default().push(Shortage::of(state));
+        if let Some(peers) = peers.get_mut(&second(*at)) {
+            peers.push(Shortage::of(state));
+        }
     }
     let is_short = |(at, state): &&State| {
         let peers = peers.get(&second(*at)).map_or(&[][..], Vec::as_slice);

@@ -19,3 +19,19 @@ fn a_steady_share_is_a_dead_queue_and_an_end_of_all_is_a_full_table() {
     assert_eq!(found(|a, b, _| if (a, b) == (1, 2) { 0.0 } else { 1.0 }), [], "a single pair");
     assert_eq!(found(|_, _, second| if second == 2 { 0.96 } else { 1.0 }), [], "the last are under way");
 }
+
+#[test]
+fn who_is_silent_altogether_refuses_nothing() {
+    let touches = |a: u16, b: u16| a == 4 || b == 4;
+    for (name, echoes, want) in
+        [("its echoes pass", true, &[FindingKind::NewFlowsRefused][..]), ("nothing passes", false, &[])]
+    {
+        let mut field = Field::of(8);
+        field.connections(3, |a, b, _| if touches(a, b) { 0.0 } else { 1.0 });
+        let round = field.seen.rounds.last().expect("one").slots();
+        field.probed(round.start / 2, round.end / 2, |a, b, _| (echoes || !touches(a, b)).then_some(100));
+        let kinds: Vec<FindingKind> =
+            findings(&field.seen).into_iter().map(|(_, finding)| finding.kind).collect();
+        assert_eq!(kinds, want, "{name}");
+    }
+}
