@@ -8,6 +8,7 @@
 pub mod address;
 pub mod audit;
 pub mod cause;
+pub mod checksums;
 pub mod clocks;
 pub mod confirm;
 pub mod contact;

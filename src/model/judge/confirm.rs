@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    checksums::DAMAGED_PAIRS,
     detect, new_flows,
     seen::Seen,
     slow,
@@ -141,6 +142,10 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
             vec![wish(dose(Rate::PpsShare(LADDER_TOP), frames(small)), 1000, Tries::Both)]
         }
         FindingKind::LossAboveRate => vec![wish(dose(Rate::Unpaced, bulk), 1500, Tries::Both)],
+        // Few of its packets are damaged: it takes many.
+        FindingKind::Corruption if finding.numbers.contains_key(DAMAGED_PAIRS) => {
+            vec![wish(dose(Rate::Unpaced, bulk), 3000, Tries::Both)]
+        }
         FindingKind::PacketLoss | FindingKind::Corruption => {
             vec![wish(dose(Rate::Share(0.5), bulk), 2500, Tries::Both)]
         }

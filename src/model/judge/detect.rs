@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    address, cause, clocks, contact, corruption, degrading,
+    address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
     frames, latency, limit, loss, new_flows, outage, precedence,
@@ -56,6 +56,7 @@ pub fn detect(seen: &Seen) -> Detected {
     add(address::findings(seen));
     add(frames::findings(seen));
     add(loss::findings(seen, &falls, &crossings));
+    add(checksums::findings(seen));
     add(new_flows::findings(seen));
     add(sequence::findings(seen, &falls));
     add(stalls::findings(seen, &falls));

@@ -18,8 +18,16 @@ use crate::model::{
         dose::Rate,
         layout::{FlowId, PlannedRound, StageKind},
     },
-    record::line::{Body, Line, TcpFlow},
+    record::{
+        carried::DatagramFlow,
+        line::{Body, Line, TcpFlow},
+    },
 };
+use datagrams::Datagrams;
+pub use limit::Limit;
+
+pub mod datagrams;
+mod limit;
 
 /// The schema of [`PairReport`].
 pub const PAIR_SCHEMA: &str = "nicburn.pair/1";
@@ -28,36 +36,6 @@ const SLOTS_PER_S: u64 = 1_000_000 / SLOT_US;
 
 /// Lines told once a second speak of the second before them.
 const TOLD_AFTER_US: u64 = 500_000;
-
-/// A thread that was on a core this much of the time was what limited its end.
-const CORE_BUSY_SHARE: f64 = 0.9;
-
-/// A flow held up by a buffer or window for this share of its busy time was limited by it.
-const HELD_UP_SHARE: f64 = 0.5;
-
-/// More than one packet in a thousand sent again: the way drops.
-const RETRANSMIT_SHARE: f64 = 0.001;
-
-/// A paced flow that got this much of its rate was limited by nothing else.
-const RATE_KEPT_SHARE: f64 = 0.95;
-
-/// What held a flow up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    /// A core of the sending host: more than the card was tested here.
-    SenderCpu,
-    /// A core of the receiving host.
-    ReceiverCpu,
-    /// The rate that was asked for.
-    Rate,
-    /// Packets were lost on the way or at its ends.
-    Loss,
-    /// The receiver's window.
-    ReceiveWindow,
-    /// The sender's own socket buffer, which the way's rate drains: the way itself.
-    SendBuffer,
-}
 
 /// A flow over some time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -78,6 +56,8 @@ pub struct Span {
     pub sender_cpu_share: Option<f64>,
     /// The same of the receiving host.
     pub receiver_cpu_share: Option<f64>,
+    /// What became of its datagrams; null where it sent none.
+    pub datagrams: Option<Datagrams>,
     /// What held it up; null where nothing that is known did.
     pub limited_by: Option<Limit>,
 }
@@ -133,6 +113,8 @@ struct Seen {
     slots: BTreeMap<u64, Option<u64>>,
     /// By second of the run's clock.
     tcp: BTreeMap<u64, TcpFlow>,
+    /// The same.
+    datagrams: BTreeMap<u64, DatagramFlow>,
     verified: (u64, u64),
 }
 
@@ -210,6 +192,13 @@ impl Fold {
                     self.add(quic.flow, second, &part);
                 }
             }
+            Body::Datagrams { flows } => {
+                for (flow, part) in flows {
+                    if let Some(seen) = self.flows.get_mut(flow) {
+                        seen.datagrams.entry(second).or_default().add(part);
+                    }
+                }
+            }
             Body::Verified { flows } => {
                 for (flow, part) in flows {
                     if let Some(seen) = self.flows.get_mut(flow) {
@@ -240,6 +229,7 @@ impl Fold {
             rate_bps,
             slots: BTreeMap::new(),
             tcp: BTreeMap::new(),
+            datagrams: BTreeMap::new(),
             verified: (0, 0),
         };
         self.flows = round.flows.iter().map(|flow| (flow.flow, seen(flow.from, flow.to))).collect();
@@ -294,11 +284,8 @@ impl Fold {
         let bytes: Option<u64> =
             (of(from_s)..of(to_s)).map(|slot| seen.slots.get(&slot).copied().flatten()).sum();
         let seconds: BTreeSet<u64> = (from_s..to_s).map(|second| of(second) / SLOTS_PER_S).collect();
-        let mut tcp: Option<TcpFlow> = None;
-        seen.tcp
-            .iter()
-            .filter(|(second, _)| seconds.contains(second))
-            .for_each(|(_, part)| tcp.get_or_insert_default().add(part));
+        let tcp = sum(&seen.tcp, &seconds, TcpFlow::add);
+        let datagrams = sum(&seen.datagrams, &seconds, DatagramFlow::add).map(Datagrams::of);
         let cpu = |host: HostId| {
             let shares: Vec<f64> =
                 seconds.iter().filter_map(|second| self.cpu.get(&(host, *second)).copied()).collect();
@@ -315,7 +302,8 @@ impl Fold {
             rtt_us: tcp.map(|tcp| tcp.rtt_us),
             sender_cpu_share: sender,
             receiver_cpu_share: receiver,
-            limited_by: limit(seen.rate_bps, goodput_bps, tcp, sender, receiver),
+            datagrams,
+            limited_by: limit::of(seen.rate_bps, goodput_bps, (tcp, datagrams), (sender, receiver)),
         }
     }
 
@@ -360,34 +348,12 @@ impl Fold {
     }
 }
 
-/// What held a flow up, the host before the way: what may be our own fault is not the card's.
-fn limit(
-    rate_bps: Option<u64>,
-    goodput_bps: Option<u64>,
-    tcp: Option<TcpFlow>,
-    sender: Option<f64>,
-    receiver: Option<f64>,
-) -> Option<Limit> {
-    let goodput = goodput_bps? as f64;
-    let busy = |share: Option<f64>| share.is_some_and(|share| share >= CORE_BUSY_SHARE);
-    if rate_bps.is_some_and(|rate| goodput >= rate as f64 * RATE_KEPT_SHARE) {
-        return Some(Limit::Rate);
-    }
-    if busy(sender) {
-        return Some(Limit::SenderCpu);
-    }
-    if busy(receiver) {
-        return Some(Limit::ReceiverCpu);
-    }
-    let tcp = tcp?;
-    let held = |us: u64| tcp.busy_us > 0 && us as f64 >= tcp.busy_us as f64 * HELD_UP_SHARE;
-    if held(tcp.rwnd_us) {
-        return Some(Limit::ReceiveWindow);
-    }
-    if tcp.segs > 0 && tcp.retr as f64 > tcp.segs as f64 * RETRANSMIT_SHARE {
-        return Some(Limit::Loss);
-    }
-    held(tcp.sndbuf_us).then_some(Limit::SendBuffer)
+/// What was told of these seconds; `None` where nothing was.
+fn sum<T: Default>(told: &BTreeMap<u64, T>, seconds: &BTreeSet<u64>, add: fn(&mut T, &T)) -> Option<T> {
+    let mut sum: Option<T> = None;
+    let own = told.iter().filter(|(second, _)| seconds.contains(second));
+    own.for_each(|(_, part)| add(sum.get_or_insert_default(), part));
+    sum
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{clocks::Off, files::Files};
+use super::{checksums::Counted, clocks::Off, files::Files};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -87,8 +87,8 @@ pub struct Seen {
     pub cards: BTreeMap<HostId, Vec<(RunTime, CardFacts)>>,
     /// Addresses and neighbours of each host, as they changed.
     pub moved: Vec<(HostId, RunTime, Changed)>,
-    /// Packets whose checksum was wrong, as each host's kernel counted since its start.
-    pub checksum_errors: BTreeMap<HostId, u64>,
+    /// Packets whose checksum was wrong, as each host's kernel counted from reading to reading.
+    pub checksums: BTreeMap<HostId, Vec<Counted>>,
     /// Who was suspected after the last stage.
     pub suspects: Option<SuspectsSeen>,
     /// What calibration came to.
@@ -273,7 +273,9 @@ impl Seen {
             }
             (Body::Counters(moved), Some(host)) => {
                 let errors: i64 = CHECKSUM_ERRORS.iter().filter_map(|name| moved.moved.get(*name)).sum();
-                *self.checksum_errors.entry(host).or_default() += u64::try_from(errors).unwrap_or(0);
+                let errors = u64::try_from(errors).unwrap_or(0);
+                let counted = Counted { since: moved.since, at: line.t, errors };
+                self.checksums.entry(host).or_default().push(counted);
                 let changed = Changed::of(moved);
                 self.moved.extend(changed.map(|changed| (host, line.t, changed)));
             }

@@ -5,6 +5,7 @@
 use crate::model::{
     fleet::host::HostId,
     judge::{
+        checksums::{self, DAMAGED_PAIRS},
         frames, latency, loss, new_flows,
         poisson::Share,
         robust,
@@ -33,6 +34,9 @@ pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: 
     let any = |of: &dyn Fn(Way) -> Option<bool>| ways.iter().filter_map(|way| of(*way)).reduce(|a, b| a || b);
     match finding.kind {
         FindingKind::FailSlow | FindingKind::Degrading => any(&|way| slow_again(seen, host, way, partner)),
+        FindingKind::Corruption if finding.numbers.contains_key(DAMAGED_PAIRS) => {
+            any(&|way| checksums::reproduced(seen, host, way, partner))
+        }
         FindingKind::Corruption | FindingKind::PacketLoss | FindingKind::LossAboveRate => {
             any(&|way| lost_again(seen, finding, host, way, partner))
         }

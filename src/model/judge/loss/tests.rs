@@ -1,6 +1,8 @@
 use super::*;
 use crate::model::{
+    fleet::units::RunTime,
     judge::{
+        checksums::Counted,
         summary::{Direction, FindingKind, Severity},
         tests::field::{Field, losing},
     },
@@ -86,7 +88,9 @@ fn what_checksums_caught_is_corruption_and_whose_counters_moved_tells_the_side()
     for (sends, errors) in [(false, vec![(2u16, 300u64)]), (true, vec![(0, 60), (1, 70), (4, 90), (6, 80)])] {
         let mut field = Field::of(8);
         field.paced(|from, to| if (sends && from == 2) || (!sends && to == 2) { 0.01 } else { 0.0 });
-        field.seen.checksum_errors = errors.into_iter().map(|(host, count)| (HostId(host), count)).collect();
+        let whole = |errors| Counted { since: RunTime(0), at: RunTime(60_000_000), errors };
+        let errors = errors.into_iter();
+        field.seen.checksums = errors.map(|(host, count)| (HostId(host), vec![whole(count)])).collect();
         let want = if sends { Direction::Tx } else { Direction::Rx };
         assert_eq!(found(&field), [(2, FindingKind::Corruption, Some(want))]);
     }

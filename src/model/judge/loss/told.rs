@@ -7,6 +7,7 @@ use crate::model::{
     fleet::host::HostId,
     judge::{
         cause::{self, rate_text},
+        checksums::CHECKSUM_ERRORS,
         falls::Fall,
         seen::{FlowSeen, Seen, Way},
         summary::{Finding, FindingKind, Severity},
@@ -64,7 +65,7 @@ pub(super) fn finding(
     let clean_bps = clean_below(seen, falls, crossings, host, sides, all);
     let (kind, text) = match (above.as_deref(), clean_bps) {
         _ if caught > 0 => {
-            numbers.push(("checksum_errors", caught as f64));
+            numbers.push((CHECKSUM_ERRORS, caught as f64));
             let text = format!(
                 "{name} changes what it {verb}: checksums caught {caught} packets, and {} of {} {of} were lost for it; look at its memory, its card's checksum offload (ethtool -k) and its cable",
                 all.events, all.of
@@ -112,7 +113,9 @@ pub(super) fn finding(
 /// Packets that checksums caught at the receivers of a lossy side, where they are a good part of
 /// what it lost: at the host itself for what it receives, at several others for what it sends.
 fn caught_by_checksums(seen: &Seen, host: HostId, sides: &[(Way, Side)], all: Share) -> u64 {
-    let of = |host: &HostId| seen.checksum_errors.get(host).copied().unwrap_or(0);
+    let of = |host: &HostId| -> u64 {
+        seen.checksums.get(host).into_iter().flatten().map(|counted| counted.errors).sum()
+    };
     let others: Vec<u64> = seen
         .hosts
         .iter()
