@@ -10,7 +10,7 @@ use super::{
     explain::{self, Explained},
     falls::{self, Fall},
     frames, latency, limit, loss, new_flows, outage, precedence,
-    rack::Crossings,
+    rack::{self, Crossings},
     seen::Seen,
     sequence, slow, stalls,
     summary::{Finding, FindingKind, Severity},
@@ -72,6 +72,7 @@ pub fn detect(seen: &Seen) -> Detected {
     let mut fleet = paths(seen, &falls, &explained, &crossings, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
+    fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
     fleet.extend(limit::finding(seen));
     fleet.extend(corruption.fleet);
     Detected { falls, explained, hosts, fleet }

@@ -2,7 +2,8 @@
 //!
 //! # Rule
 //!
-//! Greedy explain-away, after deTector's localisation: the host that lost the most distinct
+//! What a cut between two racks explains is left out (`rack::cut`). Then
+//! greedy explain-away, after deTector's localisation: the host that lost the most distinct
 //! peers, or that has evidence of its own (lost contact, carrier, a stalled worker, silence
 //! that all its observers probed), takes
 //! the blame; every fall that is then fully shared with a blamed host is explained by it; repeat.
@@ -18,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     falls::Fall,
     outage::{self, Outage},
+    rack::cut::{self, Cut},
     seen::Seen,
 };
 use crate::model::{
@@ -49,12 +51,21 @@ pub struct Explained {
     pub paths: BTreeMap<(HostId, HostId), Vec<usize>>,
     /// Falls of many hosts at once, without a host in common.
     pub shared: BTreeSet<usize>,
+    /// Cuts between racks, and the falls that they explain.
+    pub cuts: Vec<(Cut, BTreeSet<usize>)>,
+}
+
+impl Explained {
+    /// Whether a fall is some other host's doing, or a cut's.
+    fn is_settled(&self, index: usize) -> bool {
+        self.by.contains_key(&index) || self.cuts.iter().any(|(_, own)| own.contains(&index))
+    }
 }
 
 /// Explains every fall.
 pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
     let outages = outage::all(seen);
-    let mut explained = Explained::default();
+    let mut explained = Explained { cuts: cuts(seen, falls), ..Explained::default() };
     let mut blamed: BTreeSet<HostId> = BTreeSet::new();
     loop {
         explain_by(falls, &blamed, &mut explained);
@@ -66,7 +77,7 @@ pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
         }
     }
     for (index, fall) in falls.iter().enumerate() {
-        if explained.by.contains_key(&index) {
+        if explained.is_settled(index) {
             continue;
         }
         if blamed.contains(&fall.host) {
@@ -80,10 +91,20 @@ pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
     explained
 }
 
+/// Cuts between racks with what they explain; those that explain nothing are none.
+fn cuts(seen: &Seen, falls: &[Fall]) -> Vec<(Cut, BTreeSet<usize>)> {
+    let of = |cut: Cut| {
+        let own = falls.iter().enumerate().filter(|(_, fall)| cut.explains(seen, fall));
+        let own: BTreeSet<usize> = own.map(|(index, _)| index).collect();
+        (cut, own)
+    };
+    cut::of(seen, falls).into_iter().map(of).filter(|(_, own)| !own.is_empty()).collect()
+}
+
 /// Marks the falls whose every peer is blamed and fell at the same time.
 fn explain_by(falls: &[Fall], blamed: &BTreeSet<HostId>, explained: &mut Explained) {
     for (index, fall) in falls.iter().enumerate() {
-        if blamed.contains(&fall.host) || explained.by.contains_key(&index) || fall.peers.is_empty() {
+        if blamed.contains(&fall.host) || explained.is_settled(index) || fall.peers.is_empty() {
             continue;
         }
         let at_fault = |peer: &HostId| {
@@ -107,7 +128,7 @@ fn next_blame(
 ) -> Option<HostId> {
     let mut scores: BTreeMap<HostId, (bool, BTreeSet<HostId>, u64)> = BTreeMap::new();
     for (index, fall) in falls.iter().enumerate() {
-        if blamed.contains(&fall.host) || explained.by.contains_key(&index) {
+        if blamed.contains(&fall.host) || explained.is_settled(index) {
             continue;
         }
         let (local, peers, silent) = scores.entry(fall.host).or_default();

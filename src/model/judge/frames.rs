@@ -201,9 +201,11 @@ pub fn lasts(seen: &Seen, fall: &Fall) -> bool {
     until.saturating_sub(fall.since) >= STUCK_SLOTS_MIN
 }
 
-/// Whether echoes and handshakes passed all along between a host and those that it lost.
+/// Whether echoes and handshakes passed all along between a host and those that it lost: most of
+/// them, and never none for a while, as where a fall outlasts the silence that began it.
 pub fn small_packets_pass(seen: &Seen, fall: &Fall) -> bool {
     outage::alive_during(seen, fall).is_some_and(|alive| alive.echoes && alive.handshakes)
+        && outage::went_on_answering(seen, fall) != Some(false)
 }
 
 /// What to say of a host one of whose directions never carried bulk data, while its echoes were

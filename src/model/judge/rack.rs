@@ -30,6 +30,7 @@ use super::{
 use crate::model::{fleet::host::HostId, plan::layout::FlowId};
 use narrow::Carried;
 
+pub(super) mod cut;
 mod narrow;
 
 /// Hosts of a rack below which its uplink cannot be told from a host.
@@ -67,13 +68,8 @@ pub struct Crossings {
 impl Crossings {
     /// Of a record.
     pub fn of(seen: &Seen, falls: &[Fall]) -> Self {
-        let racks: BTreeMap<HostId, String> =
-            seen.hosts.iter().filter_map(|host| Some((host.id, host.rack.clone()?))).collect();
-        let mut sizes: BTreeMap<&String, usize> = BTreeMap::new();
-        for rack in racks.values() {
-            *sizes.entry(rack).or_default() += 1;
-        }
-        if sizes.len() < 2 || sizes.values().any(|hosts| *hosts < HOSTS_MIN) {
+        let racks = racks(seen);
+        if racks.is_empty() {
             return Self::default();
         }
         let mut crossings = Self { racks, ..Self::default() };
@@ -177,6 +173,18 @@ impl Crossings {
         );
         crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
     }
+}
+
+/// The racks of all hosts; none where their uplinks cannot be told from hosts.
+fn racks(seen: &Seen) -> BTreeMap<HostId, String> {
+    let racks: BTreeMap<HostId, String> =
+        seen.hosts.iter().filter_map(|host| Some((host.id, host.rack.clone()?))).collect();
+    let mut sizes: BTreeMap<&String, usize> = BTreeMap::new();
+    for rack in racks.values() {
+        *sizes.entry(rack).or_default() += 1;
+    }
+    let told = sizes.len() > 1 && sizes.values().all(|hosts| *hosts >= HOSTS_MIN);
+    if told { racks } else { BTreeMap::new() }
 }
 
 fn crossing(kind: FindingKind, severity: Severity, text: String, number: (&str, f64)) -> Finding {
