@@ -57,3 +57,27 @@ fn silence_of_every_size_or_of_one_in_the_middle_is_no_hole() {
     assert_eq!(found(|from, to, size| (from, to) == (1, 2) && size > 1400, None), [], "a single pair");
     assert_eq!(found(|_, _, size| size > 1400, None), [], "nobody's frames pass: the switch's limit");
 }
+
+#[test]
+fn a_fall_that_outlasts_the_silence_that_began_it_is_no_hole() {
+    for (name, silent, want) in
+        [("echoes pass all along", 0..0, Some(FindingKind::MtuBlackHole)), ("silent for a second", 12..17, None)]
+    {
+        let mut field = Field::of(5);
+        field.idle(StageKind::Load, 10, |a, b, tick| {
+            (![a, b].contains(&1) || !silent.contains(&tick)).then_some(100)
+        });
+        let round = &field.seen.rounds[0];
+        let fall = Fall {
+            host: HostId(1),
+            direction: Direction::Both,
+            since: round.start,
+            until: Some(round.end),
+            round: 0,
+            peers: [0, 2, 3, 4].map(HostId).into(),
+            offered_bps: None,
+            depth: 1.0,
+        };
+        assert_eq!(claim(&field.seen, &fall), want, "{name}");
+    }
+}
