@@ -39,7 +39,7 @@ pub fn detect(seen: &Seen) -> Detected {
     falls.extend(outage::falls(seen, &falls));
     let explained = explain::explain(seen, &falls);
     let crossings = Crossings::of(seen, &falls);
-    let mut hosts = of_falls(seen, &falls, &explained);
+    let mut hosts = of_falls(seen, &falls, &explained, &crossings);
     let mut add = |found: Vec<(HostId, Finding)>| {
         for (host, finding) in found {
             let own = hosts.entry(host).or_default();
@@ -79,11 +79,23 @@ pub fn detect(seen: &Seen) -> Detected {
 }
 
 /// What was the matter with hosts that fell.
-fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<HostId, Vec<Finding>> {
+fn of_falls(
+    seen: &Seen,
+    falls: &[Fall],
+    explained: &Explained,
+    crossings: &Crossings,
+) -> BTreeMap<HostId, Vec<Finding>> {
     let healthy: BTreeSet<HostId> =
         seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
+    // What collapses on a crossing that loses, and goes on answering, is the crossing's.
+    let crosses = |fall: &&Fall| {
+        !fall.peers.is_empty()
+            && fall.peers.iter().all(|peer| crossings.troubles(fall.host, *peer))
+            && outage::went_on_answering(seen, fall) == Some(true)
+    };
     let own = explained.own.iter().map(|(host, indices)| {
-        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
+        let own = indices.iter().map(|index| &falls[*index]);
+        let own: Vec<&Fall> = own.filter(|fall| !crosses(fall)).collect();
         (*host, cause::findings(seen, *host, &own, &healthy))
     });
     own.collect()

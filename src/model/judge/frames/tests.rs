@@ -60,9 +60,10 @@ fn silence_of_every_size_or_of_one_in_the_middle_is_no_hole() {
 
 #[test]
 fn a_fall_that_outlasts_the_silence_that_began_it_is_no_hole() {
-    for (name, silent, want) in
-        [("echoes pass all along", 0..0, Some(FindingKind::MtuBlackHole)), ("silent for a second", 12..17, None)]
-    {
+    for (name, silent, want) in [
+        ("echoes pass all along", 0..0, Some(FindingKind::MtuBlackHole)),
+        ("silent for a second", 12..17, None),
+    ] {
         let mut field = Field::of(5);
         field.idle(StageKind::Load, 10, |a, b, tick| {
             (![a, b].contains(&1) || !silent.contains(&tick)).then_some(100)
