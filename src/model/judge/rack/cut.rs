@@ -233,9 +233,9 @@ mod tests {
 
     #[test]
     fn a_dead_host_or_rack_or_a_lost_echo_is_no_cut() {
+        type Passes<'a> = &'a dyn Fn(u16, u16, u64) -> bool;
         let fell = [fall(1, &[5, 6], 41, 62)];
         let during = |tick: u64| (20..30).contains(&tick);
-        type Passes<'a> = &'a dyn Fn(u16, u16, u64) -> bool;
         let cases: [(&str, Passes<'_>); 4] = [
             ("a host", &|a, b, tick| !([a, b].contains(&1) && during(tick))),
             ("a rack", &|a, b, tick| !((a < 4 || b < 4) && during(tick))),
