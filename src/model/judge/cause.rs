@@ -105,12 +105,16 @@ pub fn times(falls: &[&Fall]) -> String {
         .map(|fall| fall.for_s().map_or("to the end".to_owned(), |length| format!("{length:.1} s")))
         .collect();
     let more = if falls.len() > 3 { ", …" } else { "" };
-    let count = match falls.len() {
+    format!("{} ({}{more})", often(falls.len()), lengths.join(", "))
+}
+
+/// "once", "twice", "3 times", for texts.
+pub fn often(times: usize) -> String {
+    match times {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
         n => format!("{n} times"),
-    };
-    format!("{count} ({}{more})", lengths.join(", "))
+    }
 }
 
 /// A rate for texts; "an unknown rate" where it was not measured.

@@ -165,9 +165,10 @@ pub fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
     let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Info };
     let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
     let text = format!(
-        "nothing passed between {} and {}, {both} times, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",
+        "nothing passed between {} and {}, {}, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",
         seen.name(a),
         seen.name(b),
+        cause::often(both),
     );
     let mut finding = cause::bare(FindingKind::Path, severity, falls, text);
     finding.confirmed = (severity == Severity::Fail).then_some(true);

@@ -23,6 +23,7 @@ use crate::model::{
         units::{SLOT_US, SLOTS_PER_S},
     },
     judge::{
+        cause,
         falls::Fall,
         seen::{
             Seen,
@@ -169,8 +170,8 @@ pub fn findings<'a>(cuts: impl Iterator<Item = &'a Cut>) -> Vec<Finding> {
         let longest = cuts.iter().map(|cut| cut.for_s()).fold(0.0, f64::max);
         let rest = if cuts.iter().all(|cut| cut.ended) { "" } else { ", the last to the end" };
         let text = format!(
-            "nothing passed between rack {a} and rack {b} {} times, for up to {longest:.1} s{rest}, and all within them did: the way between them was cut, not a host; look at the uplink's ports, optics and members on both sides",
-            cuts.len(),
+            "nothing passed between rack {a} and rack {b}, {}, for up to {longest:.1} s{rest}, and all within them did: the way between them was cut, not a host; look at the uplink's ports, optics and members on both sides",
+            cause::often(cuts.len()),
         );
         let mut finding = crossing(FindingKind::RackUplink, Severity::Fail, text, ("cut_longest_s", longest));
         finding.first_seen_s = cuts.iter().map(|cut| cut.since as f64 / SLOTS_PER_S as f64).reduce(f64::min);
