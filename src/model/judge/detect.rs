@@ -9,7 +9,7 @@ use super::{
     address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
-    frames, latency, limit, loss, new_flows, outage, precedence,
+    files, frames, latency, limit, loss, new_flows, outage, precedence,
     rack::{self, Crossings},
     seen::Seen,
     sequence, slow, stalls,
@@ -140,8 +140,10 @@ fn paths(
     let takes_pairs = |host: HostId| fails(host).any(|finding| finding.kind == FindingKind::DeadQueue);
     let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
     for ((a, b), indices) in &explained.paths {
-        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
-        let again = own.iter().any(|fall| fall.round != own[0].round);
+        let own = indices.iter().map(|index| &falls[*index]);
+        let own: Vec<&Fall> = own.filter(|fall| !files::stood_still(seen, fall)).collect();
+        let Some(first) = own.first() else { continue };
+        let again = own.iter().any(|fall| fall.round != first.round);
         // One silence beside a host that is sick anyway is that host's, and one on a crossing
         // that has no room for everybody is the crossing's.
         let sick = is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b);

@@ -91,14 +91,14 @@ pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
     explained
 }
 
-/// Cuts between racks with what they explain; those that explain nothing are none.
+/// Cuts between racks with what they explain; short ones that explain nothing are none.
 fn cuts(seen: &Seen, falls: &[Fall]) -> Vec<(Cut, BTreeSet<usize>)> {
     let of = |cut: Cut| {
         let own = falls.iter().enumerate().filter(|(_, fall)| cut.explains(seen, fall));
         let own: BTreeSet<usize> = own.map(|(index, _)| index).collect();
         (cut, own)
     };
-    cut::of(seen, falls).into_iter().map(of).filter(|(_, own)| !own.is_empty()).collect()
+    cut::of(seen).into_iter().map(of).filter(|(cut, own)| cut.lasts() || !own.is_empty()).collect()
 }
 
 /// Marks the falls whose every peer is blamed and fell at the same time.

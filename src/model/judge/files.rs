@@ -12,7 +12,7 @@ use super::{
     falls::Fall,
     frames,
     seen::{FlowSeen, Seen},
-    summary::{Basis, Finding, FindingKind, Severity},
+    summary::{Basis, Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{
@@ -27,6 +27,10 @@ pub mod starts;
 
 /// So long after a fall its connections' state is told at the latest: once a second.
 const TOLD_US: u64 = 1_000_000;
+
+/// Share of a host's connections that wait for an answer where the network swallows what they
+/// send: all that have anything to send, and files come to their ends.
+const WAITED_MIN: f64 = 0.5;
 
 /// The files of a record.
 #[derive(Clone, Debug, Default)]
@@ -83,28 +87,39 @@ impl Files {
     }
 }
 
-/// Whether a host's bulk data stood still for want of anybody who wrote it: small packets passed,
-/// and none of its connections waited for an answer (RFC 6298: what the network swallows is sent
-/// again, later and later). So do ssh processes that wait for a core.
+/// Whether a host's bulk data stood nearly still for want of anybody who wrote it: small packets
+/// passed, and some bulk data did, or most of its connections waited for no answer (RFC 6298: what
+/// the network swallows is sent again, later and later). So do ssh processes that wait for a core.
 pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
-    let round = seen.rounds.get(fall.round)?;
+    (frames::lasts(seen, fall) && stood_still(seen, fall)).then_some(FindingKind::HostLimited)
+}
+
+/// The same, however short it was.
+pub fn stood_still(seen: &Seen, fall: &Fall) -> bool {
+    let Some(round) = seen.rounds.get(fall.round) else { return false };
     let (from, to) = (fall.since * SLOT_US, fall.end().saturating_mul(SLOT_US).saturating_add(TOLD_US));
     let waited = || {
         let within = |at: &RunTime| (from..=to).contains(&at.0);
         let own = |flow: &FlowSeen| flow.from == fall.host || flow.to == fall.host;
-        seen.timed_out.iter().any(|(at, flow)| within(at) && seen.flows.get(flow).is_some_and(own))
+        let timed_out = seen.timed_out.iter().filter(|(at, _)| within(at)).map(|(_, flow)| *flow);
+        let waited: BTreeSet<FlowId> =
+            timed_out.filter(|flow| seen.flows.get(flow).is_some_and(own)).collect();
+        let all = round.by_host.get(&fall.host).map_or(0, |part| match fall.direction {
+            Direction::Tx => part.tx.len(),
+            Direction::Rx => part.rx.len(),
+            Direction::Both => part.tx.len() + part.rx.len(),
+        });
+        waited.len() as f64 >= WAITED_MIN * all as f64
     };
-    let stood = round.dose.carriage.transport.moves_a_file()
-        && frames::lasts(seen, fall)
+    round.dose.carriage.transport.moves_a_file()
         && frames::small_packets_pass(seen, fall)
-        && !waited();
-    stood.then_some(FindingKind::HostLimited)
+        && (!frames::swallows_all(fall) || !waited())
 }
 
 /// The finding on a host whose bulk data stood still so.
 pub fn stood(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     let text = format!(
-        "the files that {} moves stood nearly still {}, while its echoes and handshakes were answered and no connection waited for an answer: the processes that move them had no time to, so this tells nothing of its card; move fewer at once, or give them cores",
+        "the files that {} moves stood nearly still {}, while its echoes and handshakes were answered and bulk data passed now and then or few connections waited for an answer: the processes that move them had no time to, so this tells nothing of its card; move fewer at once, or give them cores",
         seen.name(host),
         cause::times(falls),
     );

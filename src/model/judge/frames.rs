@@ -188,8 +188,13 @@ fn mismatch(seen: &Seen, host: HostId, own: u32, usual: u32, sides: &[(Way, Brac
 /// Whether a host's silence is one of large frames alone: nothing else came, echoes and
 /// handshakes passed meanwhile, in numbers that are no chance, and it lasted.
 pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
-    let stuck = fall.depth >= STUCK_DEPTH_MIN && lasts(seen, fall) && small_packets_pass(seen, fall);
+    let stuck = swallows_all(fall) && lasts(seen, fall) && small_packets_pass(seen, fall);
     stuck.then_some(FindingKind::MtuBlackHole)
+}
+
+/// Whether next to no bulk data came in a fall.
+pub fn swallows_all(fall: &Fall) -> bool {
+    fall.depth >= STUCK_DEPTH_MIN
 }
 
 /// Whether a fall is longer than a connection takes that lost its first packet.

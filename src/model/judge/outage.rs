@@ -23,9 +23,9 @@ use std::{
 };
 
 use super::{
-    falls::Fall,
+    falls::{self, Fall},
     seen::{
-        Seen, Way,
+        Seen, WAYS, Way,
         probes::{Asked, Outcome},
     },
     summary::Direction,
@@ -61,6 +61,12 @@ const ALIVE_SHARE: f64 = 0.7;
 
 /// Share of probes that may pass around the ends of a silence.
 const DEAD_SHARE: f64 = 0.15;
+
+/// Slots in which bulk data came for it to have gone on: what queues still hold is gone sooner.
+const CARRIED_SLOTS_MIN: u64 = 5;
+
+/// … and their share of those that were measured.
+const CARRIED_SHARE: f64 = 0.8;
 
 /// Slots of a tick.
 const SLOTS: u64 = TICK_US / SLOT_US;
@@ -175,7 +181,7 @@ pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
     let is_known = |outage: &Outage| {
         known.iter().any(|fall| fall.host == outage.host && outage.is_near(fall, SLOTS_PER_S))
     };
-    let all = all(seen).into_iter().filter(|outage| !is_known(outage));
+    let all = all(seen).into_iter().filter(|outage| !is_known(outage) && !carries_on(seen, outage));
     all.map(|outage| {
         let since = outage.since_slot();
         Fall {
@@ -191,6 +197,25 @@ pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
         }
     })
     .collect()
+}
+
+/// Whether a host's bulk data went on both ways in an outage: it is its datagrams that somebody
+/// drops, a filter on the host or before it, and no card.
+fn carries_on(seen: &Seen, outage: &Outage) -> bool {
+    let goes_on = |way: Way| {
+        let slots = outage.since_slot()..outage.end_slot().min(seen.latest.slot());
+        let loaded = falls::loaded_rounds(seen, outage.host, way);
+        let known: Vec<f64> = loaded
+            .flat_map(|round| {
+                let own = slots.start.max(round.start)..slots.end.min(round.end);
+                seen.bps_in(round, outage.host, way, own)
+            })
+            .flatten()
+            .collect();
+        let carried = known.iter().filter(|bps| **bps > 0.0).count();
+        carried as u64 >= CARRIED_SLOTS_MIN && carried as f64 >= CARRIED_SHARE * known.len() as f64
+    };
+    WAYS.into_iter().all(goes_on)
 }
 
 /// Whether probes show that it was this host, and none of its partners, that fell silent.

@@ -93,9 +93,9 @@ fn seems_by_few_flows(finding: &Finding) -> bool {
     }
 }
 
-/// Whether a finding rests on falls alone that lost packets make: throughput collapses, and echoes
-/// are answered all the while.
-fn seems_by_loss(finding: &Finding) -> bool {
+/// Whether a finding rests on falls alone that lost packets or refused connections make: throughput
+/// collapses, and echoes are answered all the while.
+fn only_collapses(finding: &Finding) -> bool {
     matches!(finding.kind, Outage | DiesUnderLoad) && finding.numbers.contains_key(ANSWERED)
 }
 
@@ -104,11 +104,12 @@ pub fn keep_causes(findings: &mut Vec<Finding>) {
     if findings.iter().any(|finding| finding.kind == DeadQueue && finding.numbers.contains_key(ATTEMPTS)) {
         findings.retain(|finding| !seems_by_few_flows(finding));
     }
-    let loses = |finding: &Finding| {
-        matches!(finding.kind, PacketLoss | LossAboveRate) && finding.severity == Severity::Fail
+    let makes_collapse = |finding: &Finding| {
+        let kinds = matches!(finding.kind, PacketLoss | LossAboveRate | NewFlowsRefused | DeadQueue);
+        kinds && finding.severity == Severity::Fail
     };
-    if findings.iter().any(loses) {
-        findings.retain(|finding| !seems_by_loss(finding));
+    if findings.iter().any(makes_collapse) {
+        findings.retain(|finding| !only_collapses(finding));
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
@@ -135,22 +136,23 @@ mod tests {
 
     #[test]
     fn loss_explains_a_collapse_that_echoes_lived_through_and_no_silence() {
-        for (kind, answered, loss, want) in [
-            (Outage, true, Severity::Fail, &[PacketLoss][..]),
-            (DiesUnderLoad, true, Severity::Fail, &[PacketLoss]),
-            (Outage, false, Severity::Fail, &[Outage]),
-            (Outage, true, Severity::Warn, &[Outage]),
+        for (kind, answered, (other, severity), want) in [
+            (Outage, true, (PacketLoss, Severity::Fail), &[PacketLoss][..]),
+            (DiesUnderLoad, true, (PacketLoss, Severity::Fail), &[PacketLoss]),
+            (DiesUnderLoad, true, (NewFlowsRefused, Severity::Fail), &[NewFlowsRefused]),
+            (Outage, false, (PacketLoss, Severity::Fail), &[Outage]),
+            (Outage, true, (PacketLoss, Severity::Warn), &[Outage]),
         ] {
             let mut findings = vec![
                 cause::bare(kind, Severity::Fail, &[], String::new()),
-                cause::bare(PacketLoss, loss, &[], String::new()),
+                cause::bare(other, severity, &[], String::new()),
             ];
             if answered {
                 findings[0].numbers.insert(ANSWERED.to_owned(), Some(2.0));
             }
             keep_causes(&mut findings);
             let kept: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
-            assert_eq!(kept, want, "{kind:?}, answered {answered}, loss {loss:?}");
+            assert_eq!(kept, want, "{kind:?}, answered {answered}, {other:?} {severity:?}");
         }
     }
 

@@ -110,6 +110,19 @@ fn what_was_heard_tells_which_direction_died() {
 }
 
 #[test]
+fn lost_echoes_beside_bulk_data_that_goes_on_are_a_filter_s_and_no_fall() {
+    for (name, carried, want) in [("it goes on", 60e6, 0), ("it stops", 0.0, 1)] {
+        let mut field = Field::of(5);
+        field.storm(8, |a, b, second| if [a, b].contains(&1) && second > 1 { carried } else { 60e6 });
+        let round = field.seen.rounds.last().expect("one").slots();
+        let (from, to) = (round.start / SLOTS, round.end / SLOTS);
+        field.probed(from, to, |a, b, tick| (![a, b].contains(&1) || tick < from + 10).then_some(100));
+        let found = falls(&field.seen, &[]);
+        assert_eq!(found.iter().filter(|fall| fall.host == HostId(1)).count(), want, "{name}");
+    }
+}
+
+#[test]
 fn who_loses_echoes_now_and_then_goes_on_answering_and_who_loses_all_does_not() {
     type Passes = fn(u16, u16, u64) -> bool;
     // Of h2's echoes every fourth is lost, another for each observer; or all of four ticks.

@@ -97,24 +97,26 @@ fn answered(story: Story, hosts: u16, slots: u64) -> Story {
     })
 }
 
-/// The connections of all that a host sends had so many timeouts in a row when it told of them.
-fn timed_out(story: Story, hosts: u32, host: u32, slot: u64, backoff: u8) -> Story {
+/// The connections of the first `of` flows that a host sends had so many timeouts in a row when it told of them.
+fn timed_out(story: Story, (hosts, of): (u32, u32), host: u32, slot: u64, backoff: u8) -> Story {
     // A storm's flows are numbered from 1, by sender.
     let first = 1 + host * (hosts - 1);
     let flow = TcpFlow { segs: 3, retr: 3, backoff, ..TcpFlow::default() };
-    let flows = (first..first + hosts - 1).map(|id| (id, flow)).collect();
+    let flows = (first..first + of).map(|id| (id, flow)).collect();
     story.tells(host as usize, slot, Body::Tcp(TcpSeen { flows }))
 }
 
 #[test]
 fn files_that_stand_still_blame_their_processes_unless_connections_wait_for_an_answer() {
     let complete = seen(FileOutcome::Complete);
-    for (name, backoff, want, verdict) in [
-        ("ssh waits for a core", 0, FindingKind::HostLimited, Verdict::Inconclusive),
-        ("the network swallows", 4, FindingKind::MtuBlackHole, Verdict::Fail),
+    for (name, share, waiting, want, verdict) in [
+        ("ssh waits for a core", 0.0, 0, FindingKind::HostLimited, Verdict::Inconclusive),
+        ("and one connection for an answer", 0.0, 1, FindingKind::HostLimited, Verdict::Inconclusive),
+        ("some bulk data comes", 0.08, 7, FindingKind::HostLimited, Verdict::Inconclusive),
+        ("the network swallows", 0.0, 7, FindingKind::MtuBlackHole, Verdict::Fail),
     ] {
-        let story = answered(Story::storm(8, 200).dead(3, 60, 110), 8, 200);
-        let summary = judge(&told(&timed_out(story, 8, 3, 90, backoff), 199, |_| true, &complete));
+        let story = answered(Story::storm(8, 200).trickles(3, 60, 110, share), 8, 200);
+        let summary = judge(&told(&timed_out(story, (8, waiting), 3, 90, 4), 199, |_| true, &complete));
         assert_eq!(kinds(&summary, 3), [want], "{name}");
         assert_eq!(summary.hosts[3].verdict, verdict, "{name}");
         let others = summary.hosts.iter().enumerate().filter(|(host, _)| *host != 3);
