@@ -102,8 +102,11 @@ fn packets_are_lost_by_size_by_rate_and_in_bursts() {
     break_it(&lab, "loss_bursts@h2,percent=0.5,for=50ms,direction=tx");
     let arrived = numbers(&trace(&lab, &spec, 2, 1, Shots { count: 2000, size: 100, gap: MS }));
     let lost: Vec<u32> = (0..2000).filter(|number| !arrived.contains(number)).collect();
-    let longest = lost.chunk_by(|a, b| a + 1 == *b).map(<[u32]>::len).max().unwrap_or(0);
-    assert!((30..=70).contains(&longest), "bursts of 50 ms: the longest is {longest} ms");
+    // The first packet after a burst begins the next one in one case of 200: the median tells.
+    let mut bursts: Vec<usize> = lost.chunk_by(|a, b| a + 1 == *b).map(<[u32]>::len).collect();
+    bursts.sort_unstable();
+    let usual = bursts.get(bursts.len() / 2).copied().unwrap_or(0);
+    assert!((30..=70).contains(&usual), "bursts of 50 ms: they lasted {bursts:?} ms");
 }
 
 #[test]
