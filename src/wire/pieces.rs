@@ -22,10 +22,10 @@ use std::{
 
 /// The longest datagram that travels as it is, and the longest piece: with the heads of IPv6 and
 /// UDP frames of at most 454 bytes on the line.
-pub const PIECE_BYTES: usize = 400;
+const PIECE_BYTES: usize = 400;
 
 /// Bytes before each piece.
-pub const HEAD_BYTES: usize = 6;
+const HEAD_BYTES: usize = 6;
 
 /// The first byte of a piece.
 const TAG: u8 = 0x01;

@@ -40,7 +40,7 @@ pub fn endpoint(addr: SocketAddr, server: Option<quinn::ServerConfig>) -> io::Re
 #[derive(Debug)]
 struct Socket {
     inner: Arc<dyn AsyncUdpSocket>,
-    /// The number of the next datagram that is split; the first is drawn, so that it cannot be guessed.
+    /// The number of the next datagram; the first is drawn, so that it cannot be guessed.
     next: AtomicU32,
     inbox: Mutex<Inbox>,
 }
@@ -83,9 +83,6 @@ impl AsyncUdpSocket for Socket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        if transmit.contents.len() <= pieces::PIECE_BYTES {
-            return self.inner.try_send(transmit);
-        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let pieces = pieces::split(transmit.contents, number);
         if pieces.is_empty() {

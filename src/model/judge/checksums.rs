@@ -12,7 +12,7 @@
 //! # Source
 //!
 //! Stone and Partridge, "When the CRC and TCP checksum disagree" (SIGCOMM 2000): what arrives so was
-//! damaged in a host, a card or a switch's memory. In the lab 6 in 10,000 such packets marked 13 of
+//! damaged in a host, a card or a switch's memory. In the lab 2 in 10,000 such packets marked 13 of
 //! the 14 pairs of a sick host, and no other.
 //!
 //! # What does not belong here

@@ -24,6 +24,7 @@ use std::{
 
 use super::{
     falls::{self, Fall},
+    poisson::Share,
     seen::{
         Seen, WAYS, Way,
         probes::{Asked, Outcome},
@@ -54,7 +55,7 @@ const MISS_SHARE: f64 = 0.8;
 const OBSERVERS_MIN: usize = 3;
 
 /// Probes on which it is said what still passes.
-const PROBES_MIN: usize = 8;
+const PROBES_MIN: u64 = 8;
 
 /// Share of the probes of a living way that pass; of a dead one at most the rest.
 const ALIVE_SHARE: f64 = 0.7;
@@ -101,8 +102,13 @@ pub fn all(seen: &Seen) -> Vec<Outage> {
 
 /// Every outage of one host.
 pub fn all_of(seen: &Seen, host: HostId) -> Vec<Outage> {
+    of_host(seen, host, &observers_of(seen, host), seen.probes.ticks())
+}
+
+/// Who probes a host.
+fn observers_of(seen: &Seen, host: HostId) -> BTreeSet<HostId> {
     let own = seen.probes.pairs(Asked::Echo).filter(|(_, target)| *target == host);
-    of_host(seen, host, &own.map(|(observer, _)| observer).collect(), seen.probes.ticks())
+    own.map(|(observer, _)| observer).collect()
 }
 
 impl Outage {
@@ -240,16 +246,16 @@ pub struct Alive {
 pub fn alive_during(seen: &Seen, fall: &Fall) -> Option<Alive> {
     let (from, to) = ticks_within(seen, fall);
     let lost = |(a, b): &(HostId, HostId)| fall.peers.contains(a) || fall.peers.contains(b);
-    let answered =
-        |asked: Asked| are_answered(seen, partners(seen, fall.host, asked).filter(lost), asked, from..to);
+    let answered = |asked: Asked| {
+        are_answered(answered(seen, partners(seen, fall.host, asked).filter(lost), asked, from..to))
+    };
     Some(Alive { echoes: answered(Asked::Echo)?, handshakes: answered(Asked::Handshake)? })
 }
 
 /// Whether a host went on answering in a fall: its observers never missed it together for longer
 /// than a lost echo or two of each. `None` where they hardly asked.
 pub fn went_on_answering(seen: &Seen, fall: &Fall) -> Option<bool> {
-    let own = seen.probes.pairs(Asked::Echo).filter(|(_, target)| *target == fall.host);
-    let observers: BTreeSet<HostId> = own.map(|(observer, _)| observer).collect();
+    let observers = observers_of(seen, fall.host);
     let (first, end) = ticks_within(seen, fall);
     let missed: Vec<bool> = (first.saturating_sub(1)..=end)
         .filter_map(|tick| missed_by_most(seen, fall.host, &observers, tick))
@@ -261,37 +267,34 @@ pub fn went_on_answering(seen: &Seen, fall: &Fall) -> Option<bool> {
 /// Whether a host's echoes were answered, of the whole run's most.
 pub fn answers(seen: &Seen, host: HostId) -> bool {
     let ticks = 0..seen.probes.ticks();
-    are_answered(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks).unwrap_or(false)
+    are_answered(answered(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks)).unwrap_or(false)
 }
 
 /// Whether hardly any echo of a host was answered in some slots.
 pub fn is_silent(seen: &Seen, host: HostId, slots: &Range<u64>) -> bool {
     let ticks = slots.start.div_ceil(SLOTS)..slots.end / SLOTS;
-    answered_share(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks)
-        .is_some_and(|share| share <= DEAD_SHARE)
+    let all = answered(seen, partners(seen, host, Asked::Echo), Asked::Echo, ticks);
+    all.of >= PROBES_MIN && all.rate() <= DEAD_SHARE
 }
 
-/// Whether most of what pairs asked in some ticks was answered; `None` where too little was.
-fn are_answered(
+/// What pairs asked in some ticks, and what of it was answered.
+pub fn answered(
     seen: &Seen,
     pairs: impl Iterator<Item = (HostId, HostId)>,
     asked: Asked,
     ticks: Range<u64>,
-) -> Option<bool> {
-    answered_share(seen, pairs, asked, ticks).map(|share| share >= ALIVE_SHARE)
+) -> Share {
+    let outcomes =
+        pairs.flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)));
+    outcomes.fold(Share::default(), |all, outcome| Share {
+        events: all.events + u64::from(outcome != Outcome::Lost),
+        of: all.of + 1,
+    })
 }
 
-fn answered_share(
-    seen: &Seen,
-    pairs: impl Iterator<Item = (HostId, HostId)>,
-    asked: Asked,
-    ticks: Range<u64>,
-) -> Option<f64> {
-    let outcomes: Vec<Outcome> = pairs
-        .flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)))
-        .collect();
-    let answered = outcomes.iter().filter(|outcome| **outcome != Outcome::Lost).count();
-    (outcomes.len() >= PROBES_MIN).then_some(answered as f64 / outcomes.len() as f64)
+/// Whether most of what was asked was answered; `None` where too little was asked.
+fn are_answered(all: Share) -> Option<bool> {
+    (all.of >= PROBES_MIN).then_some(all.events as f64 >= ALIVE_SHARE * all.of as f64)
 }
 
 /// Ordered pairs of probes in which a host is one end.
@@ -336,7 +339,7 @@ pub fn dead_direction(seen: &Seen, fall: &Fall) -> Option<Direction> {
             })
             .collect();
         let share = all.iter().filter(|heard| **heard).count() as f64 / all.len().max(1) as f64;
-        (all.len() >= PROBES_MIN).then_some(share)
+        (all.len() as u64 >= PROBES_MIN).then_some(share)
     };
     match (heard(Way::Tx)?, heard(Way::Rx)) {
         // A host that is never heard of again cannot tell what it heard; that its echoes

@@ -25,10 +25,8 @@ use crate::model::{
     judge::{
         cause,
         falls::Fall,
-        seen::{
-            Seen,
-            probes::{Asked, Outcome},
-        },
+        outage,
+        seen::{Seen, probes::Asked},
         summary::{Finding, FindingKind, Severity},
     },
     record::probe::TICK_US,
@@ -38,7 +36,7 @@ use crate::model::{
 const LOST_MIN: f64 = 0.9;
 
 /// Echoes across and within that must have been sent in a tick.
-const ECHOES_MIN: usize = 4;
+const ECHOES_MIN: u64 = 4;
 
 /// Ticks in a row that make a cut: 600 ms.
 const TICKS_MIN: u64 = 3;
@@ -64,19 +62,6 @@ pub struct Cut {
     ended: bool,
 }
 
-/// What became of the echoes of a tick.
-#[derive(Clone, Copy, Debug, Default)]
-struct Echoes {
-    sent: usize,
-    lost: usize,
-}
-
-impl Echoes {
-    fn share(self) -> Option<f64> {
-        (self.sent >= ECHOES_MIN).then(|| self.lost as f64 / self.sent as f64)
-    }
-}
-
 /// All cuts.
 pub fn of(seen: &Seen) -> Vec<Cut> {
     let racks = racks(seen);
@@ -91,23 +76,17 @@ pub fn of(seen: &Seen) -> Vec<Cut> {
 }
 
 fn between(seen: &Seen, racks: &BTreeMap<HostId, String>, (a, b): (&String, &String)) -> Vec<Cut> {
-    let mut pairs: Vec<(HostId, HostId, bool)> = Vec::new();
-    for (observer, target) in seen.probes.pairs(Asked::Echo) {
-        let (Some(from), Some(to)) = (racks.get(&observer), racks.get(&target)) else { continue };
-        if [from, to].iter().all(|rack| *rack == a || *rack == b) {
-            pairs.push((observer, target, from != to));
-        }
-    }
+    let rack = |host: &HostId| racks.get(host).filter(|rack| *rack == a || *rack == b);
+    let theirs = seen.probes.pairs(Asked::Echo).filter(|(from, to)| rack(from).and(rack(to)).is_some());
+    let (across, within): (Vec<_>, Vec<_>) = theirs.partition(|(from, to)| rack(from) != rack(to));
+    let lost = |pairs: &[(HostId, HostId)], tick: u64| {
+        let all = outage::answered(seen, pairs.iter().copied(), Asked::Echo, tick..tick + 1);
+        (all.of >= ECHOES_MIN).then(|| (all.of - all.events) as f64 / all.of as f64)
+    };
+    // Hardly a tick loses all that crosses, and only then it matters what stays within.
     let severed = |tick: u64| {
-        let (mut across, mut within) = (Echoes::default(), Echoes::default());
-        for (observer, target, crosses) in &pairs {
-            let Some(outcome) = seen.probes.outcome(*observer, *target, Asked::Echo, tick) else { continue };
-            let echoes = if *crosses { &mut across } else { &mut within };
-            echoes.sent += 1;
-            echoes.lost += usize::from(outcome == Outcome::Lost);
-        }
-        across.share().is_some_and(|lost| lost >= LOST_MIN)
-            && within.share().is_some_and(|lost| lost <= WITHIN_MAX)
+        lost(&across, tick).is_some_and(|lost| lost >= LOST_MIN)
+            && lost(&within, tick).is_some_and(|lost| lost <= WITHIN_MAX)
     };
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for tick in (0..seen.probes.ticks()).filter(|tick| severed(*tick)) {

@@ -1,5 +1,7 @@
 //! Numbers and texts at a place in an answer; `None` past its end.
 
+use core::net::IpAddr;
+
 /// The 16-bit number at `at`.
 pub fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..at.checked_add(2)?)?.try_into().ok().map(u16::from_ne_bytes)
@@ -28,7 +30,7 @@ pub fn mac(bytes: &[u8]) -> Option<String> {
 }
 
 /// An IPv4 or IPv6 address of 4 or 16 bytes.
-pub fn ip(bytes: &[u8]) -> Option<std::net::IpAddr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from)).ok()
+pub fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
