@@ -2,6 +2,7 @@
 //!
 //! All `unsafe` code lives here. Decides nothing.
 
+pub mod cache;
 pub mod carrier;
 pub mod clock;
 pub mod contained;

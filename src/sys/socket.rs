@@ -36,6 +36,11 @@ pub(super) fn ask_for_room(socket: &impl AsRawFd, of: [libc::c_int; 2], bytes: u
     set(socket, libc::SOL_SOCKET, forced, bytes).or_else(|_| set(socket, libc::SOL_SOCKET, plain, bytes))
 }
 
+/// Bounds what may be sent and not yet acknowledged, past the system's limit where that is permitted.
+pub fn set_send_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
+    ask_for_room(socket, SENDING, bytes)
+}
+
 /// Lets TCP itself space out its segments to `bytes_per_s`.
 pub fn set_max_pacing_rate(socket: &impl AsRawFd, bytes_per_s: u64) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, SO_MAX_PACING_RATE, bytes_per_s)

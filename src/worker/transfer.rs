@@ -47,6 +47,7 @@ pub mod outlet;
 pub mod payload;
 pub mod poller;
 pub mod quic;
+pub mod room;
 pub mod scp;
 pub mod sink;
 pub mod slots;

@@ -15,7 +15,7 @@ use crate::model::{
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Read in one call at most: more than a stream has under way, so that one call empties it.
-const READ_BYTES: usize = 1024 * 1024;
+const READ_BYTES: usize = 2 * 1024 * 1024;
 
 /// The same where it is compared: what was just copied is still in the cache then.
 const COMPARE_BYTES: usize = 256 * 1024;

@@ -118,6 +118,11 @@ impl Outlet {
         Ok((sent, sent == most))
     }
 
+    /// Bytes handed over since the stream's first.
+    pub const fn sent(&self) -> u64 {
+        self.position
+    }
+
     /// Of calls by reference: how many the kernel finished, and how many of these it copied.
     pub fn copied(&self) -> Option<(u32, u32)> {
         self.zerocopy.as_ref().map(|seen| (seen.done, seen.copied))

@@ -9,10 +9,7 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::Binding;
-use crate::{
-    model::{plan::carriage::BufferLayout, record::line::StreamEvent},
-    sys,
-};
+use crate::{model::record::line::StreamEvent, sys};
 
 /// How a stream's socket is dressed beyond what all of them wear.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,18 +19,6 @@ pub struct Dress<'a> {
     /// Instead of the worker's own choice.
     pub congestion_control: Option<&'a str>,
 }
-
-/// What a stream may have under way for each microsecond of its round trip: 40 Gb/s, more
-/// than one core copies to a card.
-const UNDER_WAY_BYTES_PER_US: usize = 5_000;
-
-/// The least: it bounds what the kernel still drains after its process was killed, 20 ms at
-/// 100 Mb/s, and keeps what is copied in a core's own cache: 1.3 times as fast as with the
-/// kernel's own sizing where both ends share a core. Linux doubles it.
-const SEND_BUFFER_BYTES: usize = 128 * 1024;
-
-/// Where more is needed, the kernel's own sizing knows better.
-const SEND_BUFFER_MAX_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes not yet sent that the kernel accepts of a stream: more would only age in a queue.
 const NOT_SENT_BYTES: u32 = 128 * 1024;
@@ -166,26 +151,6 @@ fn dress(socket: &Socket, binding: &Binding, options: &Dress<'_>) -> io::Result<
         tracing::trace!("this kernel does not cap TCP's timer");
     }
     Ok(())
-}
-
-/// Sizes a stream's send buffer by the round trip of its handshake, microseconds. By reference
-/// nothing is copied that a cache should hold: there the kernel's own sizing stays.
-///
-/// # Errors
-///
-/// If the kernel refuses.
-pub fn fit_send_buffer(socket: &Socket, rtt_us: u32, layout: BufferLayout) -> io::Result<()> {
-    if layout.is_by_reference() {
-        // No bound at all: half a pipe would wait for a threshold to be passed.
-        return socket.set_tcp_notsent_lowat(u32::MAX);
-    }
-    let bytes = (rtt_us as usize * UNDER_WAY_BYTES_PER_US).max(SEND_BUFFER_BYTES);
-    if bytes > SEND_BUFFER_MAX_BYTES {
-        return Ok(());
-    }
-    // Bounded as a whole, the buffer needs no second bound within.
-    socket.set_tcp_notsent_lowat(u32::MAX)?;
-    socket.set_send_buffer_size(bytes)
 }
 
 /// An accepted stream, made ready.

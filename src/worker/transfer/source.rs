@@ -21,6 +21,7 @@ use super::{
     key::nonce,
     outlet::Outlet,
     poller::Token,
+    room::Room,
     socket,
     stage::Flow,
     told::Told,
@@ -68,6 +69,7 @@ enum State {
 struct Flowing {
     socket: Socket,
     outlet: Outlet,
+    room: Room,
     consent_us: u64,
     /// Waits for its turn to send.
     queued: bool,
@@ -224,15 +226,19 @@ impl Source {
     /// Gives up what has taken too long, and probes while nothing flows.
     pub fn tick(&mut self, around: &mut Around<'_>) {
         for index in 0..self.streams.len() {
-            let over = match &self.streams[index].state {
-                State::Connecting { since_us, .. } if around.now_us > since_us + CONNECT_US => {
+            let over = match &mut self.streams[index].state {
+                State::Connecting { since_us, .. } if around.now_us > *since_us + CONNECT_US => {
                     StreamEvent::TimedOut
                 }
-                State::Greeting { since_us, .. } if around.now_us > since_us + GREETING_US => {
+                State::Greeting { since_us, .. } if around.now_us > *since_us + GREETING_US => {
                     StreamEvent::Silent
                 }
                 State::Flowing(flowing) if around.now_us > flowing.consent_us + CONSENT_US => {
                     StreamEvent::Paused
+                }
+                State::Flowing(flowing) => {
+                    flowing.room.look(&flowing.socket, flowing.outlet.sent(), around.now_us);
+                    continue;
                 }
                 _ => continue,
             };

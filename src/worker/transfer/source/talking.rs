@@ -14,6 +14,7 @@ use crate::{
         outlet::Outlet,
         payload::Lot,
         poller::Letter,
+        room::Room,
         socket,
     },
 };
@@ -86,12 +87,10 @@ impl Source {
                     return self.fail(index, StreamEvent::Unreachable, around);
                 }
                 let info = tcp_info(&socket).unwrap_or_default();
-                if let Err(error) = socket::fit_send_buffer(&socket, info.rtt_us, self.carriage.layout) {
-                    tracing::debug!(%error, "the send buffer stays as the kernel sizes it");
-                }
                 let consent_us = around.now_us;
-                stream.state =
-                    State::Flowing(Box::new(Flowing { socket, outlet, consent_us, queued: false, info }));
+                let room = Room::fit(&socket, info.rtt_us, self.carriage.layout, consent_us);
+                let flowing = Flowing { socket, outlet, room, consent_us, queued: false, info };
+                stream.state = State::Flowing(Box::new(flowing));
                 self.probing = None;
                 self.tell(index, StreamEvent::Flowing, around);
                 self.queue(index, around);
