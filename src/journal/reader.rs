@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{BufRead as _, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -43,41 +43,39 @@ pub fn read_lines(path: &Path) -> Result<Vec<String>, JournalError> {
 fn each_line_up_to(path: &Path, max: u64, mut take: impl FnMut(&str)) -> Result<(), JournalError> {
     let file = File::open(path).map_err(JournalError::io("open", path))?;
     let packed = path.extension().is_some_and(|extension| extension == "zst");
-    let mut source: Box<dyn Read> = if packed {
+    let source: Box<dyn Read> = if packed {
         Box::new(zstd::Decoder::new(file).map_err(JournalError::io("unpack", path))?)
     } else {
         Box::new(file)
     };
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let (mut rest, mut total, mut torn) = (Vec::new(), 0, false);
+    // One byte more than may be there tells that there is more.
+    let mut source = BufReader::with_capacity(CHUNK_BYTES, source.take(max.saturating_add(1)));
+    let (mut line, mut total, mut torn) = (Vec::new(), 0, false);
     loop {
-        let read = match source.read(&mut chunk) {
+        match source.read_until(b'\n', &mut line) {
             Ok(0) => break,
-            Ok(read) => read,
-            Err(again) if again.kind() == io::ErrorKind::Interrupted => continue,
+            Ok(read) => total += read as u64,
+            // What could still be unpacked of the line is there.
             Err(_) if packed => {
                 torn = true;
                 break;
             }
             Err(source) => return Err(JournalError::Io { doing: "read", path: path.to_owned(), source }),
-        };
-        total += read as u64;
+        }
         if total > max {
             return Err(JournalError::TooLarge { path: path.to_owned(), max });
         }
-        let mut pieces = chunk[..read].split(|byte| *byte == b'\n');
-        let last = pieces.next_back().unwrap_or_default();
-        for piece in pieces {
-            rest.extend_from_slice(piece);
-            whole(&rest, &mut take);
-            rest.clear();
+        if line.last() != Some(&b'\n') {
+            break;
         }
-        rest.extend_from_slice(last);
+        line.pop();
+        whole(&line, &mut take);
+        line.clear();
     }
     // After a last newline comes nothing. When the unpacking broke off there, that stands for
     // what is lost.
-    if !rest.is_empty() || torn {
-        whole(&rest, &mut take);
+    if !line.is_empty() || torn {
+        whole(&line, &mut take);
     }
     Ok(())
 }
@@ -103,7 +101,7 @@ pub fn find_record(run: &Path) -> Result<PathBuf, JournalError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, io};
 
     use super::*;
 

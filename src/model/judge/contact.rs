@@ -142,7 +142,8 @@ fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
 /// A host that carried nearly as much as its CPU carries at all: its card was not the limit.
 fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
     let ceiling = *seen.ceilings.get(&host).filter(|_| !seen.shares_kernel(host))? as f64;
-    let best = WAYS.into_iter().filter_map(|way| measured::best_second(seen, host, way)).reduce(f64::max)?;
+    let load = measured::Load::of(seen, host);
+    let best = WAYS.into_iter().filter_map(|way| load.best_second(way)).reduce(f64::max)?;
     (best >= AT_CEILING_SHARE * ceiling).then(|| {
         let text = format!(
             "{} carried {} of the {} that its own CPU carries over loopback: what it reached may be its CPU's limit and not its card's; give the worker more cores (--threads) or take less work from them",

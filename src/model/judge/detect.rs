@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rayon::prelude::*;
+
 use super::{
     address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
@@ -37,8 +39,10 @@ pub struct Detected {
 pub fn detect(seen: &Seen) -> Detected {
     let mut falls = falls::all(seen);
     falls.extend(outage::falls(seen, &falls));
-    let explained = explain::explain(seen, &falls);
-    let crossings = Crossings::of(seen, &falls);
+    let ((explained, crossings), by_themselves) = rayon::join(
+        || (explain::explain(seen, &falls), Crossings::of(seen, &falls)),
+        || by_themselves(seen, &falls),
+    );
     let mut hosts = of_falls(seen, &falls, &explained, &crossings);
     let mut add = |found: Vec<(HostId, Finding)>| {
         for (host, finding) in found {
@@ -56,19 +60,16 @@ pub fn detect(seen: &Seen) -> Detected {
     add(address::findings(seen));
     add(frames::findings(seen));
     add(loss::findings(seen, &falls, &crossings));
-    add(checksums::findings(seen));
-    add(new_flows::findings(seen));
-    add(sequence::findings(seen, &falls));
-    add(stalls::findings(seen, &falls));
-    add(latency::findings(seen, &falls));
-    add(degrading::findings(seen, &falls));
-    add(slow::findings(seen, &falls));
-    for host in &seen.hosts {
-        let own = hosts.entry(host.id).or_default();
-        own.extend(contact::findings(seen, host.id, own));
+    add(by_themselves);
+    let planned: BTreeSet<HostId> = seen.hosts.iter().map(|host| host.id).collect();
+    for host in &planned {
+        hosts.entry(*host).or_default();
+    }
+    hosts.par_iter_mut().filter(|(host, _)| planned.contains(host)).for_each(|(host, own)| {
+        own.extend(contact::findings(seen, *host, own));
         precedence::keep_causes(own);
         own.sort_by_key(|finding| (finding.severity, finding.kind));
-    }
+    });
     let mut fleet = paths(seen, &falls, &explained, &crossings, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
@@ -76,6 +77,18 @@ pub fn detect(seen: &Seen) -> Detected {
     fleet.extend(limit::finding(seen));
     fleet.extend(corruption.fleet);
     Detected { falls, explained, hosts, fleet }
+}
+
+/// What is told of hosts whoever is to blame for their falls.
+fn by_themselves(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+    let mut found = checksums::findings(seen);
+    found.extend(new_flows::findings(seen));
+    found.extend(sequence::findings(seen, falls));
+    found.extend(stalls::findings(seen, falls));
+    found.extend(latency::findings(seen, falls));
+    found.extend(degrading::findings(seen, falls));
+    found.extend(slow::findings(seen, falls));
+    found
 }
 
 /// What was the matter with hosts that fell.

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::{
     fall::{Slot, Turn, Watch},
     seen::{FlowSeen, RoundSeen, Seen, WAYS, Way},
@@ -60,7 +62,7 @@ impl Fall {
 pub fn all(seen: &Seen) -> Vec<Fall> {
     let hosts: BTreeSet<HostId> =
         seen.rounds.iter().flat_map(|round| round.by_host.keys().copied()).collect();
-    hosts.into_iter().flat_map(|host| of_host(seen, host)).collect()
+    hosts.into_par_iter().flat_map_iter(|host| of_host(seen, host)).collect()
 }
 
 /// Every drop-off of one host, by onset.

@@ -63,6 +63,11 @@ impl Files {
         !self.starts.is_starting(flow, slot) && self.has_more(flow, slot)
     }
 
+    /// Whether a flow moves no file: it has something to carry in every slot.
+    pub fn is_endless(&self, flow: FlowId) -> bool {
+        !self.starts.knows(flow) && !self.ended.contains_key(&flow) && !self.on_disk.contains(&flow)
+    }
+
     /// Whether a flow is not through yet, nor was ended.
     fn has_more(&self, flow: FlowId, slot: u64) -> bool {
         self.ended.get(&flow).is_none_or(|end| slot < *end) && !self.on_disk.contains(&flow)
@@ -78,8 +83,11 @@ impl Files {
 
     /// The share of these flows that had something to carry in a slot.
     pub fn active_share(&self, flows: &[FlowId], slot: u64) -> f64 {
+        if flows.is_empty() || self.ended.is_empty() && self.on_disk.is_empty() {
+            return 1.0;
+        }
         let active = flows.iter().filter(|flow| self.has_more(**flow, slot)).count();
-        if flows.is_empty() { 1.0 } else { active as f64 / flows.len() as f64 }
+        active as f64 / flows.len() as f64
     }
 
     fn of(&self, host: HostId) -> impl Iterator<Item = &FileSeen> {

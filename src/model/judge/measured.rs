@@ -33,45 +33,84 @@ const SHOWN_SHARE: f64 = 0.95;
 /// Own bytes below which counters are not compared: other traffic and rounding weigh too much.
 const SHOWN_BYTES_MIN: u64 = 1_000_000;
 
-/// The slots of a host, one way, in stages of load.
-fn slots(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = (&RoundSeen, u64, Option<f64>)> {
-    falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load).flat_map(
-        move |round| {
-            let carried = seen.bps_in(round, host, way, round.slots());
-            round.slots().zip(carried).map(move |(slot, bps)| (round, slot, bps))
-        },
-    )
-}
+/// What a host carried one way in its rounds of load, slot by slot, bits per second.
+struct Carried<'a>(Vec<(&'a RoundSeen, Vec<Option<f64>>)>);
 
-/// What it carried.
-pub fn goodput(seen: &Seen, host: HostId) -> Goodput {
-    let known = |way| slots(seen, host, way).filter_map(|(.., bps)| bps).collect::<Vec<f64>>();
-    let (tx, rx) = (known(Way::Tx), known(Way::Rx));
-    let bits = |value: Option<f64>| value.map(|bps| bps.round() as u64);
-    let stalls = WAYS.into_iter().filter_map(|way| longest_stall_s(seen, host, way)).reduce(f64::max);
-    Goodput {
-        tx_median_bps: bits(robust::median(&tx)),
-        rx_median_bps: bits(robust::median(&rx)),
-        tx_peak_bps: bits(robust::quantile(&tx, 0.95)),
-        rx_peak_bps: bits(robust::quantile(&rx, 0.95)),
-        longest_stall_s: stalls,
+impl<'a> Carried<'a> {
+    fn of(seen: &'a Seen, host: HostId, way: Way) -> Self {
+        let rounds = falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load);
+        Self(rounds.map(|round| (round, seen.bps_in(round, host, way, round.slots()))).collect())
+    }
+
+    /// What is known of its slots.
+    fn known(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().flat_map(|(_, carried)| carried.iter().copied().flatten())
+    }
+
+    /// The longest run of slots in which nothing at all passed.
+    fn longest_stall_s(&self) -> Option<f64> {
+        let (mut longest, mut run, mut any) = (0u64, 0u64, false);
+        for bps in self.known() {
+            any = true;
+            run = if bps == 0.0 { run + 1 } else { 0 };
+            longest = longest.max(run);
+        }
+        any.then(|| longest as f64 / SLOTS_PER_S as f64)
+    }
+
+    /// The best mean over so many measured slots in a row, within a round.
+    fn best_bps(&self, length: usize) -> Option<f64> {
+        let windows =
+            self.0.iter().flat_map(|(_, carried)| carried.windows(length.min(carried.len()).max(1)));
+        let means = windows.filter_map(|window| {
+            let sum: Option<f64> = window.iter().copied().sum();
+            sum.map(|sum| sum / window.len() as f64)
+        });
+        means.reduce(f64::max)
     }
 }
 
-/// The longest run of planned slots in which nothing at all passed.
-fn longest_stall_s(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
-    let (mut longest, mut run, mut any) = (0u64, 0u64, false);
-    for (.., bps) in slots(seen, host, way) {
-        let Some(bps) = bps else { continue };
-        any = true;
-        run = if bps == 0.0 { run + 1 } else { 0 };
-        longest = longest.max(run);
+/// What a host carried both ways in its rounds of load.
+pub struct Load<'a> {
+    tx: Carried<'a>,
+    rx: Carried<'a>,
+}
+
+impl<'a> Load<'a> {
+    /// Of one host.
+    pub fn of(seen: &'a Seen, host: HostId) -> Self {
+        Self { tx: Carried::of(seen, host, Way::Tx), rx: Carried::of(seen, host, Way::Rx) }
     }
-    any.then(|| longest as f64 / SLOTS_PER_S as f64)
+
+    fn one_way(&self, way: Way) -> &Carried<'a> {
+        match way {
+            Way::Tx => &self.tx,
+            Way::Rx => &self.rx,
+        }
+    }
+
+    /// The highest goodput held for a second, bits per second.
+    pub fn best_second(&self, way: Way) -> Option<f64> {
+        self.one_way(way).best_bps(SLOTS_PER_S as usize)
+    }
+
+    /// What it carried.
+    pub fn goodput(&self) -> Goodput {
+        let (tx, rx): (Vec<f64>, Vec<f64>) = (self.tx.known().collect(), self.rx.known().collect());
+        let bits = |value: Option<f64>| value.map(|bps| bps.round() as u64);
+        let stalls = [&self.tx, &self.rx].into_iter().filter_map(Carried::longest_stall_s).reduce(f64::max);
+        Goodput {
+            tx_median_bps: bits(robust::median(&tx)),
+            rx_median_bps: bits(robust::median(&rx)),
+            tx_peak_bps: bits(robust::quantile(&tx, 0.95)),
+            rx_peak_bps: bits(robust::quantile(&rx, 0.95)),
+            longest_stall_s: stalls,
+        }
+    }
 }
 
 /// Within what its verdict holds; what `excused` hosts kept from being measured counts as not planned.
-pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
+pub fn tested(seen: &Seen, host: HostId, load: &Load<'_>, excused: &BTreeSet<HostId>) -> Tested {
     let bytes = |way| {
         let own = seen.flows_of(host).filter(|flow| flow.touches(host, way));
         let counted: Vec<u64> = own
@@ -87,8 +126,8 @@ pub fn tested(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Tested {
     let mtu = seen.hosts.get(host.index()).and_then(|host| host.nic.mtu);
     let sent = bytes(Way::Tx).is_some_and(|bytes: u64| bytes > 0);
     Tested {
-        rate_tx_max_bps: best_second(seen, host, Way::Tx).map(|bps| bps.round() as u64),
-        rate_rx_max_bps: best_second(seen, host, Way::Rx).map(|bps| bps.round() as u64),
+        rate_tx_max_bps: load.best_second(Way::Tx).map(|bps| bps.round() as u64),
+        rate_rx_max_bps: load.best_second(Way::Rx).map(|bps| bps.round() as u64),
         packet_rate_max_pps: packet_rate_max(seen, host),
         frame_size_max_bytes: mtu
             .filter(|_| sent && sent_full_frames(seen, host))
@@ -131,28 +170,6 @@ fn verified_bytes(seen: &Seen, host: HostId) -> u64 {
     seen.verified.iter().filter(|(flow, _)| own(flow)).map(|(_, all)| all.bytes).sum()
 }
 
-/// The highest goodput held for a second, bits per second.
-pub fn best_second(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
-    best_bps(seen, host, way, SLOTS_PER_S as usize)
-}
-
-/// The best mean over so many measured slots in a row, within a round.
-fn best_bps(seen: &Seen, host: HostId, way: Way, length: usize) -> Option<f64> {
-    let mut best = None;
-    for round in falls::loaded_rounds(seen, host, way).filter(|round| round.kind == StageKind::Load) {
-        let carried = seen.bps_in(round, host, way, round.slots());
-        for window in carried.windows(length.min(carried.len()).max(1)) {
-            let sum: Option<f64> = window.iter().copied().sum();
-            let mean = sum.map(|sum| sum / window.len() as f64);
-            best = match (best, mean) {
-                (Some(a), Some(b)) => Some(f64::max(a, b)),
-                (a, b) => a.or(b),
-            };
-        }
-    }
-    best
-}
-
 /// The share of a host's planned slots, both ways, that were measured.
 fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<f64> {
     let (mut planned, mut measured) = (0u64, 0u64);
@@ -184,7 +201,7 @@ fn packet_rate_max(seen: &Seen, host: HostId) -> Option<u64> {
 
 /// Where a stage that was to saturate the host did not: what it reached and its capacity,
 /// in bits per second, of the worse direction.
-pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
+pub fn under_loaded(seen: &Seen, host: HostId, load: &Load<'_>) -> Option<(f64, f64)> {
     WAYS.into_iter()
         .filter(|way| {
             falls::loaded_rounds(seen, host, *way).any(|round| {
@@ -193,7 +210,7 @@ pub fn under_loaded(seen: &Seen, host: HostId) -> Option<(f64, f64)> {
                     && round.by_host.get(&host).is_some_and(|part| part.load(*way) >= SATURATES)
             })
         })
-        .filter_map(|way| Some((best_bps(seen, host, way, BEST_SLOTS)?, seen.capacity(host, way)?)))
+        .filter_map(|way| Some((load.one_way(way).best_bps(BEST_SLOTS)?, seen.capacity(host, way)?)))
         .filter(|(best, capacity)| *best < LOADED_SHARE * capacity)
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
 }

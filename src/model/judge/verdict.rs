@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use rayon::prelude::*;
+
 use super::{
     audit, cause, confirm, contact,
     detect::{self, Detected},
@@ -46,15 +48,19 @@ pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> 
         .collect();
     // After `troubled`: a configuration takes nothing from what was measured.
     let mut audited = audit::findings(record);
-    let mut hosts: Vec<HostSummary> = seen
+    let all: Vec<(&Host, Vec<Finding>)> = seen
         .hosts
         .iter()
         .map(|host| {
             let mut own = findings.remove(&host.id).unwrap_or_default();
             own.extend(audited.remove(&host.id).unwrap_or_default());
             own.sort_by_key(|finding| (finding.severity, finding.kind));
-            host_summary(seen, host, own, &falls, &explained, &troubled)
+            (host, own)
         })
+        .collect();
+    let mut hosts: Vec<HostSummary> = all
+        .into_par_iter()
+        .map(|(host, own)| host_summary(seen, host, own, &falls, &explained, &troubled))
         .collect();
     let missing = usize::from(record.opened.planned).saturating_sub(hosts.len());
     hosts.extend((1..=missing).map(absent));
@@ -69,8 +75,9 @@ fn host_summary(
     explained: &Explained,
     troubled: &BTreeSet<HostId>,
 ) -> HostSummary {
-    let tested = measured::tested(seen, host.id, troubled);
-    let (verdict, reason) = verdict_of(seen, host.id, &findings, &tested, explained, falls);
+    let load = measured::Load::of(seen, host.id);
+    let tested = measured::tested(seen, host.id, &load, troubled);
+    let (verdict, reason) = verdict_of(seen, host.id, &findings, (&tested, &load), explained, falls);
     HostSummary {
         host: host.name.clone(),
         verdict,
@@ -83,7 +90,7 @@ fn host_summary(
             mtu: host.nic.mtu,
         },
         tested,
-        goodput: measured::goodput(seen, host.id),
+        goodput: load.goodput(),
         drop_offs: drop_offs(seen, host.id, falls, explained),
         findings,
     }
@@ -99,7 +106,7 @@ fn verdict_of(
     seen: &Seen,
     host: HostId,
     findings: &[Finding],
-    tested: &Tested,
+    (tested, load): (&Tested, &measured::Load<'_>),
     explained: &Explained,
     falls: &[Fall],
 ) -> (Verdict, Option<String>) {
@@ -134,7 +141,7 @@ fn verdict_of(
             Verdict::Inconclusive,
             Some(format!("only {:.0} % of what was planned for it was measured", share * 100.0)),
         ),
-        Some(_) => match measured::under_loaded(seen, host) {
+        Some(_) => match measured::under_loaded(seen, host, load) {
             Some((best, capacity)) => (
                 Verdict::Inconclusive,
                 Some(format!(

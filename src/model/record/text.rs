@@ -3,8 +3,6 @@
 //! What a line *says* is `line`'s; what a whole record lost is `book`'s. This module knows
 //! one line, and answers one question about it: is this, byte for byte, what was written?
 
-use std::fmt::Write as _;
-
 use super::line::{COORDINATOR, Line};
 
 /// The longest line a worker may write, in bytes: it must fit one frame.
@@ -61,8 +59,7 @@ pub fn encode(line: &Line) -> String {
     debug_assert_eq!(closing, Some('}'), "a line is an object");
     let crc = crc32c::crc32c(text.as_bytes());
     text.push_str(CRC_KEY);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{crc:08x}");
+    text.extend(digits(crc));
     text.push_str(CRC_END);
     text
 }
@@ -82,7 +79,7 @@ pub fn decode(text: &str) -> Result<Line, LineError> {
         });
     };
     let counted = crc32c::crc32c(before.as_bytes());
-    if said != format!("{counted:08x}") {
+    if !said.chars().eq(digits(counted)) {
         return Err(LineError::BadChecksum { said: said.to_owned(), counted });
     }
     let line: Line = serde_json::from_str(text).map_err(|why| LineError::Unknown(why.to_string()))?;
@@ -90,6 +87,14 @@ pub fn decode(text: &str) -> Result<Line, LineError> {
         return Err(LineError::TooLong { bytes: text.len(), max: WORKER_LINE_MAX_BYTES });
     }
     Ok(line)
+}
+
+/// A checksum as it is written: all its digits, lower case.
+fn digits(crc: u32) -> [char; CRC_DIGITS] {
+    std::array::from_fn(|place| {
+        let digit = crc >> (4 * (CRC_DIGITS - 1 - place)) & 0xf;
+        char::from_digit(digit, 16).expect("below 16")
+    })
 }
 
 /// The text before the checksum, and its digits as they stand there.

@@ -62,6 +62,11 @@ impl Starts {
         self.rounds.entry(slot).or_default().flows += 1;
     }
 
+    /// Whether a flow is to move a file.
+    pub fn knows(&self, flow: FlowId) -> bool {
+        self.begins.contains_key(&flow)
+    }
+
     /// A flow carried something in this slot.
     pub fn carried(&mut self, flow: FlowId, slot: u64) {
         let Some(begins) = self.begins.get(&flow) else { return };

@@ -59,8 +59,9 @@ impl Seen {
         let flows = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
         for (id, flow) in flows.iter().filter_map(|id| Some((*id, self.flows.get(id)?))) {
             let Some(since) = self.takes_part_since(round, flow) else { continue };
+            let endless = self.files.is_endless(id);
             for (slot, sum) in slots.clone().zip(&mut sums).skip_while(|(slot, _)| *slot < since) {
-                if self.files.is_active(id, slot) {
+                if endless || self.files.is_active(id, slot) {
                     sum.all += 1;
                     let place = slot.checked_sub(round.start);
                     if let Some(count) = place.and_then(|place| *flow.slots.get(place as usize)?) {
