@@ -178,9 +178,19 @@ impl Seen {
             seen.take(line);
         }
         let off = Off::of(&record.lines);
-        for line in record.lines.iter().filter(|line| line.i != 0 && !off.has(line)) {
-            seen.take(line);
-        }
+        let sound = || record.lines.iter().filter(|line| line.i != 0 && !off.has(line));
+        let instances = seen.host_of_instance.clone();
+        // A third of all that is told, and nothing else needs it.
+        let probes = || {
+            let mut probes = Probes::default();
+            for line in sound() {
+                if let (Body::Probes(told), Some(host)) = (&line.body, instances.get(&line.i)) {
+                    probes.take(*host, told);
+                }
+            }
+            probes
+        };
+        ((), seen.probes) = rayon::join(|| sound().for_each(|line| seen.take_but_probes(line)), probes);
         for (instance, lines) in off.by_instance() {
             if let Some(host) = seen.host_of_instance.get(&instance) {
                 *seen.off.entry(*host).or_default() += lines;
@@ -204,6 +214,13 @@ impl Seen {
 
     /// Takes one line.
     pub fn take(&mut self, line: &Line) {
+        if let (Body::Probes(probes), Some(host)) = (&line.body, self.host_of_instance.get(&line.i)) {
+            self.probes.take(*host, probes);
+        }
+        self.take_but_probes(line);
+    }
+
+    fn take_but_probes(&mut self, line: &Line) {
         self.latest = self.latest.max(line.t);
         let by = self.host_of_instance.get(&line.i).copied();
         if let Some(host) = by {
@@ -267,7 +284,6 @@ impl Seen {
                 let own = flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow));
                 self.connects.extend(own.map(|(flow, part)| (line.t, *flow, *part)));
             }
-            (Body::Probes(probes), Some(host)) => self.probes.take(host, probes),
             (Body::Facts(facts), Some(host)) => {
                 self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
             }
