@@ -193,6 +193,8 @@ fn a_pair_that_cannot_be_measured_is_refused_before_anything_is_sent() {
         (&["pair", "h1", "h2", "--lab", "2", "-u", "--quic"], "cannot be used with"),
         (&["pair", "h1", "h2", "--lab", "2", "-R", "--bidir"], "cannot be used with"),
         (&["pair", "h1", "h2", "--lab", "2", "--layout", "tarball"], "is no buffer layout"),
+        (&["pair", "h1", "h2", "--lab", "2", "-u", "--frame-size", "63"], "no size of a frame"),
+        (&["pair", "h1", "h2", "--lab", "2", "--frame-size", "512"], "--udp"),
         (&["pair", "h1", "h2", "--lab", "2", "-P", "1001"], "1001"),
         (&["pair", "h1", "h2", "--lab", "2", "-t", "0"], "0"),
         (&["pair", "h1", "../etc", "--lab", "2"], "is no host name"),

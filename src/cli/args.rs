@@ -118,6 +118,7 @@ const PAIR_EXAMPLES: &str = "\
 Examples:
   nicburn pair h1 h2 --lab 2
   nicburn pair h1 h2 --lab 2 -t 5 -P 4 -b 20M --bidir --json
+  nicburn pair h1 h2 --lab 2 -u --frame-size 64 -b 5M
   nicburn pair h1 h3 --quic --verify --listen 0.0.0.0:7600 --join-file join.json --expect-workers 3
 and on each host, with a copy of join.json:
   nicburn-worker --join join.json --iface eth1";

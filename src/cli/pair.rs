@@ -113,6 +113,7 @@ fn carriage(load: &PairLoad) -> Carriage {
     Carriage {
         transport,
         receive,
+        frame_size_bytes: load.frame_size,
         layout: load.layout.unwrap_or_default(),
         congestion_control: load.congestion.clone(),
         ..Carriage::tcp(load.parallel)

@@ -50,6 +50,7 @@ impl Fleet {
         let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
         let addrs = (1..=spec.hosts).map(|host| spec.host_addr(host)).collect();
         let fleet = Self { switch, coordinator, hosts, addrs };
+        spare_the_bridge()?;
 
         let pid = std::process::id();
         let path = |ns: &NetNs| format!("/proc/{pid}/fd/{}", ns.as_raw_fd());
@@ -114,6 +115,18 @@ impl Fleet {
     pub(crate) fn offloads(&self, host: u16, on: bool) -> Result<(), LabError> {
         inside(self.host(host)?, || offload::switch("eth0", on))
     }
+}
+
+/// Where the kernel hands what a bridge forwards to the rules for routed packets as well, it need
+/// not in this namespace: a lab has none there, and each frame would pay for it.
+fn spare_the_bridge() -> Result<(), LabError> {
+    ["iptables", "ip6tables", "arptables"].into_iter().try_for_each(|rules| {
+        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{rules}");
+        if !Path::new(&path).exists() {
+            return Ok(());
+        }
+        fs::write(&path, "0").map_err(LabError::io(format!("writing {path}")))
+    })
 }
 
 /// Runs `task` on a thread that is inside `ns`.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{FleetArgs, LabArgs, Printing};
 use crate::model::{
     fleet::{host::HostName, units::BitRate},
-    plan::carriage::BufferLayout,
+    plan::carriage::{BufferLayout, FRAME_MAX_BYTES, FRAME_MIN_BYTES, FrameSize},
 };
 
 /// `nicburn pair`
@@ -63,6 +63,10 @@ pub struct PairLoad {
     /// Send datagrams
     #[arg(short = 'u', long)]
     pub udp: bool,
+    /// Send single frames of so many bytes, Ethernet header counted, or `mtu`: no segmentation offload
+    /// then hides them
+    #[arg(long, value_name = "BYTES", value_parser = frame_size, requires = "udp")]
+    pub frame_size: Option<FrameSize>,
     /// Send by QUIC; a core is its limit long before a card is
     #[arg(long, conflicts_with = "udp")]
     pub quic: bool,
@@ -81,4 +85,15 @@ fn layout(text: &str) -> Result<BufferLayout, String> {
     let known = || BufferLayout::ALL.map(BufferLayout::name).join(", ");
     let found = BufferLayout::ALL.into_iter().find(|layout| layout.name() == text);
     found.ok_or_else(|| format!("{text:?} is no buffer layout; use one of {}", known()))
+}
+
+fn frame_size(text: &str) -> Result<FrameSize, String> {
+    let sizes = FRAME_MIN_BYTES..=FRAME_MAX_BYTES;
+    if text == "mtu" {
+        return Ok(FrameSize::Mtu);
+    }
+    let bytes = text.parse().ok().filter(|bytes| sizes.contains(bytes));
+    bytes.map(FrameSize::Bytes).ok_or_else(|| {
+        format!("{text:?} is no size of a frame; use {} to {} bytes, or mtu", sizes.start(), sizes.end())
+    })
 }

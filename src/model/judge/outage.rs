@@ -26,7 +26,7 @@ use super::{
     falls::{self, Fall},
     poisson::Share,
     seen::{
-        Seen, WAYS, Way,
+        RoundSeen, Seen, WAYS, Way,
         probes::{Asked, Outcome},
     },
     summary::Direction,
@@ -197,12 +197,29 @@ pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
             until: outage.until.map(|_| outage.end_slot()),
             round: seen.rounds.iter().rposition(|round| round.start <= since).unwrap_or(0),
             peers: outage.observers,
-            // It was under no load that could have killed it.
-            offered_bps: Some(0.0),
+            offered_bps: Some(carried_before(seen, outage.host, since)),
             depth: 1.0,
         }
     })
     .collect()
+}
+
+/// What a host carried in the second before a slot, the busier way; 0 where nothing was planned.
+fn carried_before(seen: &Seen, host: HostId, slot: u64) -> f64 {
+    let carried = |way: Way| {
+        let known = known_in(seen, host, way, slot.saturating_sub(SLOTS_PER_S)..slot);
+        known.iter().sum::<f64>() / known.len().max(1) as f64
+    };
+    WAYS.into_iter().map(carried).fold(0.0, f64::max)
+}
+
+/// What is known of what a host carried one way in some slots with load, bits per second.
+fn known_in(seen: &Seen, host: HostId, way: Way, slots: Range<u64>) -> Vec<f64> {
+    let within = |round: &RoundSeen| slots.start.max(round.start)..slots.end.min(round.end);
+    falls::loaded_rounds(seen, host, way)
+        .flat_map(|round| seen.bps_in(round, host, way, within(round)))
+        .flatten()
+        .collect()
 }
 
 /// Whether a host's bulk data went on both ways in an outage: it is its datagrams that somebody
@@ -210,14 +227,7 @@ pub fn falls(seen: &Seen, known: &[Fall]) -> Vec<Fall> {
 fn carries_on(seen: &Seen, outage: &Outage) -> bool {
     let goes_on = |way: Way| {
         let slots = outage.since_slot()..outage.end_slot().min(seen.latest.slot());
-        let loaded = falls::loaded_rounds(seen, outage.host, way);
-        let known: Vec<f64> = loaded
-            .flat_map(|round| {
-                let own = slots.start.max(round.start)..slots.end.min(round.end);
-                seen.bps_in(round, outage.host, way, own)
-            })
-            .flatten()
-            .collect();
+        let known = known_in(seen, outage.host, way, slots);
         let carried = known.iter().filter(|bps| **bps > 0.0).count();
         carried as u64 >= CARRIED_SLOTS_MIN && carried as f64 >= CARRIED_SHARE * known.len() as f64
     };
