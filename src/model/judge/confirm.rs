@@ -14,13 +14,14 @@
 //! what tells a sick host from a network that changed meanwhile. In simulations of 100 hosts at
 //! 10 % noise: no false accusation in 60 runs, where one pass alone had two a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{
     checksums::DAMAGED_PAIRS,
-    detect, new_flows,
+    detect::{self, Detected},
+    loss, new_flows,
     seen::Seen,
-    slow,
+    slow, stalls,
     summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
@@ -147,7 +148,12 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
             vec![wish(dose(Rate::Unpaced, bulk), 3000, Tries::Both)]
         }
         FindingKind::PacketLoss | FindingKind::Corruption => {
-            vec![wish(dose(Rate::Share(0.5), bulk), 2500, Tries::Both)]
+            let mut wishes = vec![wish(dose(Rate::Share(0.5), bulk), 2500, Tries::Both)];
+            // Frames showed it, and bulk data may not: what drops by protocol or size.
+            if finding.numbers.contains_key(loss::NUMBERED) {
+                wishes.push(wish(dose(Rate::PpsShare(0.05), frames(small.max(512))), 1500, Tries::Both));
+            }
+            wishes
         }
         FindingKind::MtuBlackHole => {
             let lost = finding.numbers.get("frame_lost_bytes").copied().flatten().unwrap_or(1514.0) as u16;
@@ -169,11 +175,16 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         FindingKind::LatencyUnderLoad => vec![wish(dose(Rate::Share(0.5), bulk), 3000, Tries::Both)],
         FindingKind::Latency | FindingKind::Stalls => {
             let idle = Dose { pattern: Pattern::Idle, ..dose(Rate::Unpaced, bulk) };
-            vec![wish(idle, 4000, Tries::Probes)]
+            // Time for two of its gaps.
+            let every_s = finding.numbers.get(stalls::EVERY_S).copied().flatten().unwrap_or(0.0);
+            vec![wish(idle, (2000.0 * every_s).clamp(4000.0, IDLE_MAX_MS) as u64, Tries::Probes)]
         }
         _ => Vec::new(),
     }
 }
+
+/// What a second look may take of idle time, milliseconds.
+const IDLE_MAX_MS: f64 = 10_000.0;
 
 /// The rate of small frames at which a host is tried again, of what calibration found.
 const LADDER_TOP: f64 = 0.6;
@@ -183,7 +194,8 @@ fn smallest_frame(seen: &Seen) -> u16 {
 }
 
 /// Settles every open finding by what the trying showed.
-pub fn settle(seen: &Seen, hosts: &mut BTreeMap<HostId, Vec<Finding>>) {
+pub fn settle(seen: &Seen, detected: &mut Detected) {
+    let Detected { hosts, outranked, .. } = detected;
     let suspects: BTreeSet<HostId> = hosts
         .iter()
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))
@@ -206,7 +218,23 @@ pub fn settle(seen: &Seen, hosts: &mut BTreeMap<HostId, Vec<Finding>>) {
                 None => stands_alone(seen, finding),
             }
         }
+        if own.iter().any(|finding| finding.confirmed == Some(false) && finding.severity == Severity::Warn) {
+            own.extend(slow_all_the_same(outranked.get(host)));
+        }
     }
+}
+
+/// Slowness beyond all scatter that was taken for the consequence of what did not show again.
+fn slow_all_the_same(outranked: Option<&Vec<Finding>>) -> Option<Finding> {
+    let slow = outranked?.iter().find(|finding| {
+        finding.kind == FindingKind::FailSlow && finding.severity == Severity::Fail && is_far_beyond(finding)
+    })?;
+    Some(Finding { confirmed: Some(true), ..slow.clone() })
+}
+
+/// Whether a slow side lies so far under its class that it needs no second look.
+fn is_far_beyond(slow: &Finding) -> bool {
+    slow.numbers.get("z").copied().flatten().unwrap_or(0.0) <= slow::Z_ALONE
 }
 
 /// Without any trying: slowness far beyond all scatter stands alone, by the older rule.
@@ -214,8 +242,7 @@ fn stands_alone(seen: &Seen, finding: &mut Finding) {
     if seen.suspects.is_some() || finding.kind != FindingKind::FailSlow {
         return;
     }
-    let z = finding.numbers.get("z").copied().flatten().unwrap_or(0.0);
-    if z <= slow::Z_ALONE {
+    if is_far_beyond(finding) {
         finding.confirmed = Some(true);
     } else {
         finding.severity = Severity::Warn;
@@ -258,4 +285,29 @@ fn verdict(seen: &Seen, host: HostId, finding: &Finding, suspects: &BTreeSet<Hos
         _ if times as f64 >= AGAIN_MIN * own.len() as f64 => Shown::Again { of: own.len(), times },
         _ => Shown::Unclear,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::judge::cause;
+
+    /// Loss that made a host slow, as it seemed, and passed: what is slow beyond all scatter stays.
+    #[test]
+    fn who_is_far_too_slow_stays_so_when_its_seeming_cause_has_passed() {
+        let slow = |z: f64, severity: Severity| {
+            let mut finding = cause::bare(FindingKind::FailSlow, severity, &[], String::new());
+            finding.numbers.insert("z".to_owned(), Some(z));
+            vec![finding]
+        };
+        let kept = |outranked: Vec<Finding>| {
+            slow_all_the_same(Some(&outranked)).map(|finding| (finding.kind, finding.confirmed))
+        };
+        assert_eq!(kept(slow(-12.0, Severity::Fail)), Some((FindingKind::FailSlow, Some(true))));
+        assert_eq!(kept(slow(-3.0, Severity::Fail)), None, "within what chance does");
+        assert_eq!(kept(slow(-12.0, Severity::Warn)), None, "a note accuses nobody");
+        let stalls = cause::bare(FindingKind::Stalls, Severity::Fail, &[], String::new());
+        assert_eq!(kept(vec![stalls]), None);
+        assert!(slow_all_the_same(None).is_none());
+    }
 }

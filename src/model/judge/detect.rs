@@ -31,6 +31,8 @@ pub struct Detected {
     pub explained: Explained,
     /// Findings on hosts, one for each cause.
     pub hosts: BTreeMap<HostId, Vec<Finding>>,
+    /// Findings on hosts that follow from one of these.
+    pub outranked: BTreeMap<HostId, Vec<Finding>>,
     /// Findings that concern no single host.
     pub fleet: Vec<Finding>,
 }
@@ -65,18 +67,20 @@ pub fn detect(seen: &Seen) -> Detected {
     for host in &planned {
         hosts.entry(*host).or_default();
     }
-    hosts.par_iter_mut().filter(|(host, _)| planned.contains(host)).for_each(|(host, own)| {
+    let settled = hosts.par_iter_mut().filter(|(host, _)| planned.contains(host)).map(|(host, own)| {
         own.extend(contact::findings(seen, *host, own));
-        precedence::keep_causes(own);
+        let outranked = precedence::keep_causes(own);
         own.sort_by_key(|finding| (finding.severity, finding.kind));
+        (*host, outranked)
     });
+    let outranked = settled.collect();
     let mut fleet = paths(seen, &falls, &explained, &crossings, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
     fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
     fleet.extend(limit::finding(seen));
     fleet.extend(corruption.fleet);
-    Detected { falls, explained, hosts, fleet }
+    Detected { falls, explained, hosts, outranked, fleet }
 }
 
 /// What is told of hosts whoever is to blame for their falls.

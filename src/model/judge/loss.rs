@@ -4,7 +4,8 @@
 //!
 //! Saturated traffic retransmits on healthy hosts too, so only paced rounds are counted: TCP's
 //! retransmissions (less those that arrived twice), and gaps in the numbers of single frames
-//! (less what the own kernels dropped; what is lacking after the last that came is no gap). The sides that explain the losses are found by
+//! (less what the own kernels dropped; what is lacking after the last that came is no gap), where
+//! no end is asked more than it was calibrated to carry. The sides that explain the losses are found by
 //! explain-away. A side's loss is a failure when chance cannot bring it below [`CLEAN`], nor
 //! keep it from [`FAIL`], and the fleet's is far less. Where the frames show that slow rounds
 //! lose nothing and fast ones do, it is `loss_above_rate`.
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use super::{
     falls::{self, Fall},
     localise::{self, Blame, MOST, Trial},
+    outage,
     poisson::Share,
     rack::Crossings,
     robust,
@@ -69,6 +71,9 @@ const SATURATED_FACTOR: f64 = 5.0;
 /// Share of a flow's frames that must have arrived for the rest to be losses; of a size that
 /// never passes nothing arrives.
 const ARRIVED_MIN: f64 = 0.02;
+
+/// The number of a finding that says how many numbered frames it rests on, where it does.
+pub const NUMBERED: &str = "numbered_frames";
 
 /// Packets lost and sent of one flow; `None` where that is not known, or nothing tells.
 pub fn of_flow(seen: &Seen, id: FlowId, flow: &FlowSeen, round: &RoundSeen) -> Option<Share> {
@@ -132,17 +137,25 @@ pub fn findings(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<(Host
     hosts.into_iter().map(|(host, sides)| (host, finding(seen, falls, crossings, host, &sides))).collect()
 }
 
-/// Paced flows whose losses can be told, by kind.
+/// Paced flows whose losses can be told, by kind. While an end stands still its queues overflow:
+/// what is lost then is told as that.
 fn counted<'a>(
     seen: &'a Seen,
     falls: &'a [Fall],
     crossings: &'a Crossings,
     numbered: bool,
 ) -> impl Iterator<Item = (&'a FlowSeen, &'a RoundSeen, Share)> {
+    let mut held: BTreeMap<(HostId, u64), bool> = BTreeMap::new();
+    let mut is_held = move |host: HostId, round: &RoundSeen| {
+        let ticks = round.start / outage::SLOTS..round.end.div_ceil(outage::SLOTS);
+        *held.entry((host, round.start)).or_insert_with(|| outage::is_held(seen, host, ticks, false))
+    };
     falls::undisturbed(seen, falls, StageKind::Load)
         .filter(move |(id, _, round)| {
             round.is_paced() && round.frame_bytes().is_some() == numbered && !crossings.is_crowded(*id)
         })
+        .filter(|(_, flow, round)| !seen.is_overfull(round, flow))
+        .filter(move |(_, flow, round)| !is_held(flow.from, round) && !is_held(flow.to, round))
         .filter_map(|(id, flow, round)| Some((flow, round, of_flow(seen, id, flow, round)?)))
 }
 

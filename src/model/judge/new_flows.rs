@@ -26,14 +26,18 @@ use super::{
     poisson::Share,
     robust,
     seen::{
-        RoundSeen, Seen, Way,
+        FlowSeen, RoundSeen, Seen, Way,
         probes::{Asked, Outcome},
     },
     summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
-    fleet::{host::HostId, units::RunTime},
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOTS_PER_S},
+    },
     plan::layout::StageKind,
+    record::{line::ConnectsFlow, probe::TICK_US},
 };
 
 /// Share of the attempts that must be missing: the last few of a round are still under way.
@@ -51,16 +55,33 @@ const REFUSES_BELOW: f64 = 0.1;
 /// … and of one that refused none before.
 const TOOK_BEFORE: f64 = 0.5;
 
+/// Probes' ticks in the second that a worker tells of.
+const TICKS_A_SECOND: u64 = 1_000_000 / TICK_US;
+
 /// The number of a finding that says how many attempts it rests on.
 pub const ATTEMPTS: &str = "attempts";
+
+/// What was told of new connections in stages of a kind, second by second; without those in which
+/// one of both ends had no orders yet, or stood still as a whole: there it is no matter of new flows.
+fn told(seen: &Seen, kind: StageKind) -> impl Iterator<Item = (RunTime, &FlowSeen, &ConnectsFlow)> {
+    let mut held: BTreeMap<(HostId, u64), bool> = BTreeMap::new();
+    let mut is_held = move |host: HostId, at: RunTime| {
+        let last = at.0 / TICK_US;
+        let ticks = last.saturating_sub(TICKS_A_SECOND)..last + 1;
+        *held.entry((host, last)).or_insert_with(|| outage::is_held(seen, host, ticks, true))
+    };
+    let of_kind = seen.connects.iter().filter_map(move |(at, id, told)| {
+        let flow = seen.flows.get(id)?;
+        let (round, since) = (&seen.rounds[flow.round], at.slot().saturating_sub(SLOTS_PER_S));
+        (round.kind == kind && seen.took_part(round, flow, since)).then_some((*at, flow, told))
+    });
+    of_kind.filter(move |(at, flow, _)| !is_held(flow.from, *at) && !is_held(flow.to, *at))
+}
 
 /// Attempts begun and missing, between pairs, in stages of a kind.
 fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
     let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
-    for (_, id, told) in &seen.connects {
-        let Some(flow) = seen.flows.get(id).filter(|flow| seen.rounds[flow.round].kind == kind) else {
-            continue;
-        };
+    for (_, flow, told) in told(seen, kind) {
         let pair = pairs.entry((flow.from, flow.to)).or_default();
         pair.of += told.tried;
         pair.events += told.done;
@@ -106,12 +127,9 @@ fn is_bad(share: Share) -> bool {
 /// Whether a side refuses all new flows, from the first on or from some moment on.
 fn refuses(seen: &Seen, host: HostId, ways: &[Way]) -> bool {
     let mut seconds: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for (at, id, told) in &seen.connects {
-        let own = seen.flows.get(id).is_some_and(|flow| {
-            seen.rounds[flow.round].kind == StageKind::Load && ways.iter().any(|way| flow.touches(host, *way))
-        });
-        if own {
-            let second = seconds.entry(second_of(*at)).or_default();
+    for (at, flow, told) in told(seen, StageKind::Load) {
+        if ways.iter().any(|way| flow.touches(host, *way)) {
+            let second = seconds.entry(second_of(at)).or_default();
             *second = (second.0 + told.tried, second.1 + told.done);
         }
     }

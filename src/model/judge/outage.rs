@@ -29,6 +29,7 @@ use super::{
         RoundSeen, Seen, WAYS, Way,
         probes::{Asked, Outcome},
     },
+    stalls,
     summary::Direction,
 };
 use crate::model::{
@@ -69,8 +70,8 @@ const CARRIED_SLOTS_MIN: u64 = 5;
 /// … and their share of those that were measured.
 const CARRIED_SHARE: f64 = 0.8;
 
-/// Slots of a tick.
-const SLOTS: u64 = TICK_US / SLOT_US;
+/// Slots of goodput in a tick of probes.
+pub const SLOTS: u64 = TICK_US / SLOT_US;
 
 /// A host that no observer reached for a while.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,13 +173,40 @@ fn of_host(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, ticks: u64) 
 
 /// Whether most observers missed a host in a tick; `None` where too few probed it.
 fn missed_by_most(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, tick: u64) -> Option<bool> {
+    shown_to_most(seen, host, observers, tick, |outcome| outcome == Outcome::Lost)
+}
+
+/// Whether a host answered nobody in time for a while within these ticks, however short: late, or
+/// never where that counts too.
+pub fn is_held(seen: &Seen, host: HostId, mut ticks: Range<u64>, never_too: bool) -> bool {
+    let observers = observers_of(seen, host);
+    let is_late = |outcome| matches!(outcome, Outcome::Answered(us) if us >= stalls::LATE_US);
+    let some_late = |tick| {
+        let outcomes =
+            observers.iter().filter_map(|from| seen.probes.outcome(*from, host, Asked::Echo, tick));
+        outcomes.into_iter().any(is_late)
+    };
+    ticks.any(|tick| {
+        let held = |outcome| outcome == Outcome::Lost || is_late(outcome);
+        shown_to_most(seen, host, &observers, tick, held) == Some(true) && (never_too || some_late(tick))
+    })
+}
+
+/// Whether most observers of a host saw `such` an outcome in a tick; `None` where too few probed it.
+fn shown_to_most(
+    seen: &Seen,
+    host: HostId,
+    observers: &BTreeSet<HostId>,
+    tick: u64,
+    such: impl Fn(Outcome) -> bool,
+) -> Option<bool> {
     let known: Vec<Outcome> = observers
         .iter()
         .filter_map(|observer| seen.probes.outcome(*observer, host, Asked::Echo, tick))
         .collect();
-    let enough = known.len() >= OBSERVERS_MIN.min(observers.len());
-    let missed = known.iter().filter(|outcome| **outcome == Outcome::Lost).count();
-    enough.then_some(missed as f64 >= MISS_SHARE * known.len() as f64)
+    let enough = !known.is_empty() && known.len() >= OBSERVERS_MIN.min(observers.len());
+    let shown = known.iter().filter(|outcome| such(**outcome)).count();
+    enough.then_some(shown as f64 >= MISS_SHARE * known.len() as f64)
 }
 
 /// Falls that only probes show: in stages without load, and between rounds.

@@ -89,6 +89,8 @@ fn seems_by_few_flows(finding: &Finding) -> bool {
         Outage => finding.confirmed == Some(false),
         MtuBlackHole => !finding.numbers.contains_key(FRAME_LOST),
         NewFlowsRefused => !finding.numbers.contains_key(ATTEMPTS),
+        // Of a dead way nobody's echo comes back.
+        OneWayDead => finding.numbers.contains_key(ANSWERED),
         _ => false,
     }
 }
@@ -99,8 +101,9 @@ fn only_collapses(finding: &Finding) -> bool {
     matches!(finding.kind, Outage | DiesUnderLoad) && finding.numbers.contains_key(ANSWERED)
 }
 
-/// Leaves one finding for each cause: what a finding at least as grave explains is taken out.
-pub fn keep_causes(findings: &mut Vec<Finding>) {
+/// Leaves one finding for each cause: what a finding at least as grave explains is taken out, and
+/// returned.
+pub fn keep_causes(findings: &mut Vec<Finding>) -> Vec<Finding> {
     if findings.iter().any(|finding| finding.kind == DeadQueue && finding.numbers.contains_key(ATTEMPTS)) {
         findings.retain(|finding| !seems_by_few_flows(finding));
     }
@@ -113,13 +116,14 @@ pub fn keep_causes(findings: &mut Vec<Finding>) {
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
-    findings.retain(|finding| {
+    let follows = |finding: &mut Finding| {
         let explained = |(other, severity): &(FindingKind, Severity)| {
             let own = OWN.contains(other) && *severity != Severity::Info;
             (*severity <= finding.severity || own) && outranks(*other, finding.kind)
         };
-        !others.iter().any(explained)
-    });
+        others.iter().any(explained)
+    };
+    findings.extract_if(.., follows).collect()
 }
 
 #[cfg(test)]
@@ -165,11 +169,15 @@ mod tests {
             (MtuBlackHole, true, MtuBlackHole),
             (NewFlowsRefused, false, DeadQueue),
             (NewFlowsRefused, true, NewFlowsRefused),
+            (OneWayDead, false, DeadQueue),
         ] {
             let mut findings =
                 [other, DeadQueue].map(|kind| cause::bare(kind, Severity::Fail, &[], String::new())).to_vec();
             findings[1].numbers.insert(ATTEMPTS.to_owned(), Some(800.0));
             findings[0].confirmed = Some(sure);
+            if other == OneWayDead {
+                findings[0].numbers.insert(ANSWERED.to_owned(), Some(1.0));
+            }
             if sure {
                 let numbers = [ATTEMPTS, FRAME_LOST].map(|name| (name.to_owned(), Some(900.0)));
                 findings[0].numbers.extend(numbers);

@@ -316,15 +316,21 @@ impl Seen {
                 for host in [flow.from, flow.to] {
                     self.flows_of_host.entry(host).or_default().push(flow.flow);
                 }
-                by_host.entry(flow.from).or_default().tx.push(flow.flow);
-                by_host.entry(flow.to).or_default().rx.push(flow.flow);
+                let rate = begun.rates.get(&flow.flow).copied();
+                let paced_bps = rate.map_or(0.0, |rate| rate.bps() as f64);
+                let from = by_host.entry(flow.from).or_default();
+                from.tx.push(flow.flow);
+                from.tx_paced_bps += paced_bps;
+                let to = by_host.entry(flow.to).or_default();
+                to.rx.push(flow.flow);
+                to.rx_paced_bps += paced_bps;
                 self.flows.insert(
                     flow.flow,
                     FlowSeen {
                         from: flow.from,
                         to: flow.to,
                         round: self.rounds.len(),
-                        rate: begun.rates.get(&flow.flow).copied(),
+                        rate,
                         slots: vec![None; end.saturating_sub(start) as usize],
                         tail: 0,
                     },

@@ -64,6 +64,9 @@ const OTHERS_MAX: f64 = 0.2;
 /// Share of its median below which a slot of all of a host's flows is a gap.
 const SLOT_LOW: f64 = 0.1;
 
+/// The number of a finding that says how far its gaps lie apart.
+pub const EVERY_S: &str = "every_s";
+
 /// A gap: when it began and how long it was, microseconds.
 type Gap = (u64, u64);
 
@@ -183,6 +186,8 @@ fn finding(seen: &Seen, host: HostId, gaps: &[Gap]) -> Finding {
     finding.first_seen_s = gaps.first().map(|(from, _)| *from as f64 / 1e6);
     finding.numbers.insert("gaps".to_owned(), Some(gaps.len() as f64));
     finding.numbers.insert("longest_s".to_owned(), Some(longest));
+    let apart: Vec<f64> = gaps.windows(2).map(|two| (two[1].0 - two[0].0) as f64 / 1e6).collect();
+    finding.numbers.insert(EVERY_S.to_owned(), robust::median(&apart));
     finding
 }
 

@@ -38,8 +38,8 @@ pub fn judge(record: &Record) -> Summary {
 /// Judges a record of which the rest is all that was seen and told.
 pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> Summary {
     let mut detected = detect::detect(seen);
-    confirm::settle(seen, &mut detected.hosts);
-    let Detected { falls, explained, hosts: mut findings, fleet } = detected;
+    confirm::settle(seen, &mut detected);
+    let Detected { falls, explained, hosts: mut findings, fleet, .. } = detected;
     evidence::attach(gathered, seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
         .iter()

@@ -44,7 +44,8 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
         FindingKind::LinkFlap => (
             if losses >= FLAPS_FAIL { Severity::Fail } else { Severity::Warn },
             format!(
-                "the link of {name} went down and came back, {losses} times by its own carrier count; check cable, transceiver and switch port, then the driver's log"
+                "the link of {name} went down and came back, {} by its own carrier count; check cable, transceiver and switch port, then the driver's log",
+                super::often(losses as usize)
             ),
         ),
         _ => (

@@ -127,10 +127,15 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
         finding.text.push_str(&rest);
     }
     finding.numbers.insert("observers".to_owned(), Some(observers as f64));
+    note_answered(seen, falls, &mut finding);
+    finding
+}
+
+/// Notes that its observers' echoes were answered in all of these falls, where they were.
+pub fn note_answered(seen: &Seen, falls: &[&Fall], finding: &mut Finding) {
     if falls.iter().all(|fall| outage::went_on_answering(seen, fall) == Some(true)) {
         finding.numbers.insert(ANSWERED.to_owned(), Some(falls.len() as f64));
     }
-    finding
 }
 
 fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) -> Finding {

@@ -102,5 +102,6 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     finding.direction = Some(direction);
     finding.confirmed = Some(true);
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
+    super::load::note_answered(seen, falls, &mut finding);
     finding
 }

@@ -53,7 +53,7 @@ pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: 
     }
 }
 
-/// Flows of a host's side with a partner in rounds that try suspects.
+/// Flows of a host's side with a partner in rounds that try suspects, and in which both took part.
 fn tried(
     seen: &Seen,
     host: HostId,
@@ -62,7 +62,9 @@ fn tried(
 ) -> impl Iterator<Item = (FlowId, &FlowSeen, &RoundSeen)> {
     seen.flows.iter().map(|(id, flow)| (*id, flow, &seen.rounds[flow.round])).filter(
         move |(_, flow, round)| {
-            round.kind == StageKind::Confirm && (flow.from, flow.to) == way.ends(host, partner)
+            round.kind == StageKind::Confirm
+                && (flow.from, flow.to) == way.ends(host, partner)
+                && seen.took_part(round, flow, round.start)
         },
     )
 }

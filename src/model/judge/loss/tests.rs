@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::{
-    fleet::units::RunTime,
+    fleet::units::{BitRate, RunTime},
     judge::{
         checksums::Counted,
         summary::{Direction, FindingKind, Severity},
@@ -62,6 +62,41 @@ fn loss_is_found_with_its_side_and_told_from_what_is_lost_only_above_a_rate() {
         let mut field = Field::of(8);
         ladder(&mut field, lost);
         assert_eq!(found(&field), *want, "{name}");
+    }
+}
+
+/// The fleet's rate of large frames is more than a card carries that negotiated less than the others.
+#[test]
+fn what_a_slow_host_cannot_carry_of_the_fleets_rate_is_no_loss() {
+    for (own_bps, want) in
+        [(20_000_000, &[][..]), (80_000_000, &[(3, FindingKind::PacketLoss, Some(Direction::Rx))])]
+    {
+        let mut field = Field::of(8);
+        let mut capacities = field.seen.capacities.clone();
+        capacities.get_mut(&HostId(3)).expect("it is there").1 = Some(BitRate::from_bps(own_bps));
+        field.seen.calibrated(capacities);
+        // 29 Mb/s in all.
+        for _ in 0..4 {
+            field.frames(1514, 2_400, 0.05, |_, to, sent| losing(if to == 3 { 0.3 } else { 0.0 })(sent));
+        }
+        assert_eq!(found(&field), want, "calibrated to {own_bps}");
+    }
+}
+
+/// A card that stands still for a moment overflows its queue, and then answers late.
+#[test]
+fn what_is_lost_while_its_host_stands_still_is_no_loss_of_its_own() {
+    for (late_us, want) in [(300_000, &[][..]), (300, &[(3, FindingKind::PacketLoss, Some(Direction::Rx))])] {
+        let mut field = Field::of(8);
+        for _ in 0..4 {
+            field.frames(1514, 2_400, 0.05, |_, to, sent| losing(if to == 3 { 0.1 } else { 0.0 })(sent));
+            let slots = field.seen.rounds.last().expect("one").slots();
+            let touches = |a: u16, b: u16| a == 3 || b == 3;
+            field.probed(slots.start / 2, slots.end / 2, |a, b, tick| {
+                Some(if touches(a, b) && tick == slots.start / 2 + 2 { late_us } else { 300 })
+            });
+        }
+        assert_eq!(found(&field), want, "late by {late_us} us");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crossings, FAIL, Share, Side, counted};
+use super::{Crossings, FAIL, NUMBERED, Share, Side, counted};
 use crate::model::{
     fleet::host::HostId,
     judge::{
@@ -59,7 +59,8 @@ pub(super) fn finding(
     let above: Option<Vec<(f64, f64)>> = knees.into_iter().collect();
     let verb = direction.verb();
     let caught = caught_by_checksums(seen, host, sides, all);
-    let of = if sides.iter().any(|(_, side)| side.numbered) { "frames" } else { "segments" };
+    let numbered = sides.iter().any(|(_, side)| side.numbered);
+    let of = if numbered { "frames" } else { "segments" };
     let name = seen.name(host);
     let mut numbers: Vec<(&str, f64)> = Vec::new();
     let clean_bps = clean_below(seen, falls, crossings, host, sides, all);
@@ -105,6 +106,9 @@ pub(super) fn finding(
     let mut finding = cause::bare(kind, if fails { Severity::Fail } else { Severity::Warn }, &[], text);
     finding.direction = Some(direction);
     finding.first_seen_s = first_lossy_s(seen, falls, crossings, host);
+    if numbered {
+        numbers.push((NUMBERED, all.of as f64));
+    }
     numbers.extend([("loss_share", all.rate()), ("lost", all.events as f64), ("sent", all.of as f64)]);
     finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
     finding

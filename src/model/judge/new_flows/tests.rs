@@ -35,3 +35,35 @@ fn who_is_silent_altogether_refuses_nothing() {
         assert_eq!(kinds, want, "{name}");
     }
 }
+
+/// A card that stands still for half a second at the end of a round answers late, and refuses nothing.
+#[test]
+fn who_stands_still_for_a_moment_refuses_nothing() {
+    let touches = |a: u16, b: u16| a == 4 || b == 4;
+    for (name, late_us, want) in
+        [("stands still", 400_000, &[][..]), ("goes on", 300, &[FindingKind::NewFlowsRefused])]
+    {
+        let mut field = Field::of(8);
+        field.connections(3, |a, b, second| if touches(a, b) && second == 2 { 0.0 } else { 1.0 });
+        let slots = field.seen.rounds.last().expect("one").slots();
+        let held = slots.start / 2 + 12..slots.start / 2 + 14;
+        field.probed(slots.start / 2, slots.end / 2, |a, b, tick| {
+            Some(if touches(a, b) && held.contains(&tick) { late_us } else { 300 })
+        });
+        let kinds: Vec<FindingKind> =
+            findings(&field.seen).into_iter().map(|(_, finding)| finding.kind).collect();
+        assert_eq!(kinds, want, "{name}");
+    }
+}
+
+/// The way to the coordinator is bad: a worker without orders consents to nobody, and refuses nothing.
+#[test]
+fn who_had_no_orders_refuses_nothing() {
+    let mut field = Field::of(8);
+    let touches = |a: u16, b: u16| a == 4 || b == 4;
+    field.connections(3, |a, b, _| if touches(a, b) { 0.0 } else { 1.0 });
+    assert_eq!(findings(&field.seen).len(), 1, "with orders it does");
+    let stage = field.seen.rounds.last().expect("one").stage;
+    field.seen.not_ready.insert(stage, BTreeMap::from([(HostId(4), None)]));
+    assert_eq!(findings(&field.seen), []);
+}

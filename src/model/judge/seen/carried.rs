@@ -17,6 +17,10 @@ use crate::model::{
 /// healthy cards of one class, and only sets what a later fall is measured against.
 const CAPACITY_CREDIBLE: f64 = 0.2;
 
+/// Share of what a host was calibrated to carry from which on its queues may overflow: frames count
+/// their headers, and calibration did not.
+const FULL_SHARE: f64 = 0.9;
+
 /// What the flows of a host came to in a slot.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
@@ -142,13 +146,27 @@ impl Seen {
         self.capacities = capacities;
     }
 
-    /// The capacity of a host one way: as calibrated, else the fleet's median.
-    pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
+    /// What a host was calibrated to carry one way, however little.
+    fn calibrated_bps(&self, host: HostId, way: Way) -> Option<f64> {
         let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
             Way::Tx => *tx,
             Way::Rx => *rx,
         };
-        let own = self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64);
+        self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64)
+    }
+
+    /// Whether a round asks more of one end of a flow than it was calibrated to carry: the rate of
+    /// frames is the fleet's, and what a slow host cannot carry of it, it must lose.
+    pub fn is_overfull(&self, round: &RoundSeen, flow: &FlowSeen) -> bool {
+        [(flow.from, Way::Tx), (flow.to, Way::Rx)].into_iter().any(|(host, way)| {
+            let paced_bps = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
+            self.calibrated_bps(host, way).is_some_and(|bps| paced_bps > FULL_SHARE * bps)
+        })
+    }
+
+    /// The capacity of a host one way: as calibrated, else the fleet's median.
+    pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
+        let own = self.calibrated_bps(host, way);
         let fleet = if way == Way::Tx { self.fleet_capacity.0 } else { self.fleet_capacity.1 };
         match (own, fleet) {
             // A card that died while it was calibrated has no level of its own.

@@ -83,6 +83,10 @@ pub struct HostFlows {
     pub tx_load: f64,
     /// The share of its capacity that it is to receive.
     pub rx_load: f64,
+    /// What the paced ones of those that it sends come to, bits per second.
+    pub tx_paced_bps: f64,
+    /// The same of those that it receives.
+    pub rx_paced_bps: f64,
 }
 
 /// A flow, as its receiver counted it.
@@ -176,6 +180,14 @@ impl HostFlows {
         match way {
             Way::Tx => self.tx_load,
             Way::Rx => self.rx_load,
+        }
+    }
+
+    /// What the paced flows of one direction come to, bits per second.
+    pub const fn paced_bps(&self, way: Way) -> f64 {
+        match way {
+            Way::Tx => self.tx_paced_bps,
+            Way::Rx => self.rx_paced_bps,
         }
     }
 }
