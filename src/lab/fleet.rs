@@ -50,7 +50,6 @@ impl Fleet {
         let hosts = hosts.collect::<Result<Vec<_>, _>>()?;
         let addrs = (1..=spec.hosts).map(|host| spec.host_addr(host)).collect();
         let fleet = Self { switch, coordinator, hosts, addrs };
-        spare_the_bridge();
 
         let pid = std::process::id();
         let path = |ns: &NetNs| format!("/proc/{pid}/fd/{}", ns.as_raw_fd());
@@ -114,20 +113,6 @@ impl Fleet {
     /// Switches segmentation offloads of a host's interface.
     pub(crate) fn offloads(&self, host: u16, on: bool) -> Result<(), LabError> {
         inside(self.host(host)?, || offload::switch("eth0", on))
-    }
-}
-
-/// Where the kernel hands what a bridge forwards to the rules for routed packets as well, it need
-/// not in this namespace: a lab has none there, and each frame would pay for it. Where it cannot be
-/// told so, a lab only costs more.
-fn spare_the_bridge() {
-    for rules in ["iptables", "ip6tables", "arptables"] {
-        let path = format!("/proc/sys/net/bridge/bridge-nf-call-{rules}");
-        if Path::new(&path).exists()
-            && let Err(error) = fs::write(&path, "0")
-        {
-            tracing::debug!(%error, path, "frames on the lab's bridge pass the rules for routed packets");
-        }
     }
 }
 
