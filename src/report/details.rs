@@ -94,8 +94,8 @@ pub fn card(host: &HostSummary) -> String {
 
 /// The dose of a finding, where it has one: what was survived and what was not.
 pub fn dose(finding: &Finding) -> Option<String> {
-    let survived = finding.numbers.get("dose_survived_bps").copied().flatten();
-    let killed = finding.numbers.get("dose_killed_bps").copied().flatten()?;
+    let survived = finding.number("dose_survived_bps");
+    let killed = finding.number("dose_killed_bps")?;
     let killed = figures::named("dose_killed_bps", Some(killed));
     Some(match survived {
         Some(bps) => format!("survived {}, died at {killed}", figures::named("dose_survived_bps", Some(bps))),

@@ -9,7 +9,7 @@ use std::{
     ptr,
 };
 
-use super::socket::{ARRIVALS, SENDING, ask_for_room, set};
+use super::socket::set;
 
 /// `UDP_SEGMENT` and `UDP_GRO` of `linux/udp.h`, since Linux 4.18 and 5.0.
 const UDP_SEGMENT: libc::c_int = 103;
@@ -56,19 +56,6 @@ pub fn drop_notices(socket: &UdpSocket) {
     let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
     // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
     while unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), flags) } >= 0 {}
-}
-
-/// Asks for a receive buffer of so many bytes, past the system's limit where that is
-/// permitted. Returns what was got.
-pub fn raise_receive_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize> {
-    ask_for_room(socket, ARRIVALS, bytes)?;
-    socket2::SockRef::from(socket).recv_buffer_size()
-}
-
-/// As [`raise_receive_buffer`], for sending.
-pub fn raise_send_buffer(socket: &UdpSocket, bytes: usize) -> io::Result<usize> {
-    ask_for_room(socket, SENDING, bytes)?;
-    socket2::SockRef::from(socket).send_buffer_size()
 }
 
 /// Datagrams that this socket's kernel dropped since it exists, for want of room.
@@ -241,6 +228,7 @@ fn segment(header: &libc::msghdr) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::socket::raise_receive_buffer;
 
     fn pair() -> (UdpSocket, UdpSocket) {
         let (a, b) = (

@@ -1,6 +1,11 @@
 //! Socket options and facts that no safe crate wraps: pacing, timers, `TCP_INFO`.
 
-use std::{io, mem, os::fd::AsRawFd};
+use std::{
+    io, mem,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use socket2::SockRef;
 
 use crate::model::record::line::TcpFlow;
 
@@ -36,9 +41,17 @@ pub(super) fn ask_for_room(socket: &impl AsRawFd, of: [libc::c_int; 2], bytes: u
     set(socket, libc::SOL_SOCKET, forced, bytes).or_else(|_| set(socket, libc::SOL_SOCKET, plain, bytes))
 }
 
-/// Bounds what may be sent and not yet acknowledged, past the system's limit where that is permitted.
-pub fn set_send_buffer(socket: &impl AsRawFd, bytes: usize) -> io::Result<()> {
-    ask_for_room(socket, SENDING, bytes)
+/// Asks for a receive buffer of so many bytes, past the system's limit where that is
+/// permitted. Returns what was got.
+pub fn raise_receive_buffer(socket: &(impl AsRawFd + AsFd), bytes: usize) -> io::Result<usize> {
+    ask_for_room(socket, ARRIVALS, bytes)?;
+    SockRef::from(socket).recv_buffer_size()
+}
+
+/// As [`raise_receive_buffer`], for sending.
+pub fn raise_send_buffer(socket: &(impl AsRawFd + AsFd), bytes: usize) -> io::Result<usize> {
+    ask_for_room(socket, SENDING, bytes)?;
+    SockRef::from(socket).send_buffer_size()
 }
 
 /// Lets TCP itself space out its segments to `bytes_per_s`.

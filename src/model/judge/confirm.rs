@@ -156,7 +156,7 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
             wishes
         }
         FindingKind::MtuBlackHole => {
-            let lost = finding.numbers.get("frame_lost_bytes").copied().flatten().unwrap_or(1514.0) as u16;
+            let lost = finding.number("frame_lost_bytes").unwrap_or(1514.0) as u16;
             vec![wish(dose(Rate::Pps(200), frames(lost)), 600, Tries::Both)]
         }
         FindingKind::Duplication | FindingKind::Reordering => {
@@ -176,7 +176,7 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         FindingKind::Latency | FindingKind::Stalls => {
             let idle = Dose { pattern: Pattern::Idle, ..dose(Rate::Unpaced, bulk) };
             // Time for two of its gaps.
-            let every_s = finding.numbers.get(stalls::EVERY_S).copied().flatten().unwrap_or(0.0);
+            let every_s = finding.number(stalls::EVERY_S).unwrap_or(0.0);
             vec![wish(idle, (2000.0 * every_s).clamp(4000.0, IDLE_MAX_MS) as u64, Tries::Probes)]
         }
         _ => Vec::new(),
@@ -234,7 +234,7 @@ fn slow_all_the_same(outranked: Option<&Vec<Finding>>) -> Option<Finding> {
 
 /// Whether a slow side lies so far under its class that it needs no second look.
 fn is_far_beyond(slow: &Finding) -> bool {
-    slow.numbers.get("z").copied().flatten().unwrap_or(0.0) <= slow::Z_ALONE
+    slow.number("z").unwrap_or(0.0) <= slow::Z_ALONE
 }
 
 /// Without any trying: slowness far beyond all scatter stands alone, by the older rule.

@@ -5,8 +5,8 @@
 //! Saturated traffic retransmits on healthy hosts too, so only paced rounds are counted: TCP's
 //! retransmissions (less those that arrived twice), and gaps in the numbers of single frames
 //! (less what the own kernels dropped; what is lacking after the last that came is no gap), where
-//! no end is asked more than it was calibrated to carry. The sides that explain the losses are found by
-//! explain-away. A side's loss is a failure when chance cannot bring it below [`CLEAN`], nor
+//! no end is asked more than it was calibrated to carry, or stands still. The sides that explain the
+//! losses are found by explain-away. A side's loss is a failure when chance cannot bring it below [`CLEAN`], nor
 //! keep it from [`FAIL`], and the fleet's is far less. Where the frames show that slow rounds
 //! lose nothing and fast ones do, it is `loss_above_rate`.
 //!
@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use super::{
     falls::{self, Fall},
     localise::{self, Blame, MOST, Trial},
-    outage,
+    outage::{self, held::Held},
     poisson::Share,
     rack::Crossings,
     robust,
@@ -145,17 +145,16 @@ fn counted<'a>(
     crossings: &'a Crossings,
     numbered: bool,
 ) -> impl Iterator<Item = (&'a FlowSeen, &'a RoundSeen, Share)> {
-    let mut held: BTreeMap<(HostId, u64), bool> = BTreeMap::new();
-    let mut is_held = move |host: HostId, round: &RoundSeen| {
-        let ticks = round.start / outage::SLOTS..round.end.div_ceil(outage::SLOTS);
-        *held.entry((host, round.start)).or_insert_with(|| outage::is_held(seen, host, ticks, false))
-    };
+    let mut held = Held::of(seen, false);
     falls::undisturbed(seen, falls, StageKind::Load)
         .filter(move |(id, _, round)| {
             round.is_paced() && round.frame_bytes().is_some() == numbered && !crossings.is_crowded(*id)
         })
         .filter(|(_, flow, round)| !seen.is_overfull(round, flow))
-        .filter(move |(_, flow, round)| !is_held(flow.from, round) && !is_held(flow.to, round))
+        .filter(move |(_, flow, round)| {
+            let ticks = round.start / outage::SLOTS..round.end.div_ceil(outage::SLOTS);
+            !held.an_end_of(flow, &ticks)
+        })
         .filter_map(|(id, flow, round)| Some((flow, round, of_flow(seen, id, flow, round)?)))
 }
 

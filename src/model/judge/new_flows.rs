@@ -22,7 +22,7 @@ use super::{
     cause,
     falls::Fall,
     localise::{self, MOST, Trial},
-    outage,
+    outage::{self, held::Held},
     poisson::Share,
     robust,
     seen::{
@@ -64,18 +64,16 @@ pub const ATTEMPTS: &str = "attempts";
 /// What was told of new connections in stages of a kind, second by second; without those in which
 /// one of both ends had no orders yet, or stood still as a whole: there it is no matter of new flows.
 fn told(seen: &Seen, kind: StageKind) -> impl Iterator<Item = (RunTime, &FlowSeen, &ConnectsFlow)> {
-    let mut held: BTreeMap<(HostId, u64), bool> = BTreeMap::new();
-    let mut is_held = move |host: HostId, at: RunTime| {
-        let last = at.0 / TICK_US;
-        let ticks = last.saturating_sub(TICKS_A_SECOND)..last + 1;
-        *held.entry((host, last)).or_insert_with(|| outage::is_held(seen, host, ticks, true))
-    };
-    let of_kind = seen.connects.iter().filter_map(move |(at, id, told)| {
+    let mut held = Held::of(seen, true);
+    seen.connects.iter().filter_map(move |(at, id, told)| {
         let flow = seen.flows.get(id)?;
         let (round, since) = (&seen.rounds[flow.round], at.slot().saturating_sub(SLOTS_PER_S));
-        (round.kind == kind && seen.took_part(round, flow, since)).then_some((*at, flow, told))
-    });
-    of_kind.filter(move |(at, flow, _)| !is_held(flow.from, *at) && !is_held(flow.to, *at))
+        let last = at.0 / TICK_US;
+        let ticks = last.saturating_sub(TICKS_A_SECOND)..last + 1;
+        let counts =
+            round.kind == kind && seen.took_part(round, flow, since) && !held.an_end_of(flow, &ticks);
+        counts.then_some((*at, flow, told))
+    })
 }
 
 /// Attempts begun and missing, between pairs, in stages of a kind.
@@ -234,7 +232,7 @@ fn rounds(seen: &Seen) -> impl Iterator<Item = &RoundSeen> {
 /// How many connections a second a finding's host was asked for while it refused them.
 pub fn attempts_per_s(seen: &Seen, finding: &Finding) -> f64 {
     let seconds: f64 = rounds(seen).map(RoundSeen::length_s).sum();
-    finding.numbers.get(ATTEMPTS).copied().flatten().unwrap_or(0.0) / seconds.max(1.0)
+    finding.number(ATTEMPTS).unwrap_or(0.0) / seconds.max(1.0)
 }
 
 /// Whether attempts were missing again with one partner while suspects were tried.

@@ -29,7 +29,6 @@ use super::{
         RoundSeen, Seen, WAYS, Way,
         probes::{Asked, Outcome},
     },
-    stalls,
     summary::Direction,
 };
 use crate::model::{
@@ -40,6 +39,8 @@ use crate::model::{
     record::probe::TICK_US,
 };
 
+pub mod held;
+
 /// Ticks in a row that must be missed: one second (the contract's figure).
 const OUT_TICKS: u64 = 5;
 
@@ -48,9 +49,6 @@ const BACK_TICKS: u64 = 2;
 
 /// Ticks in a row that most observers miss of a host that is silent, however shortly.
 const SILENT_TICKS: usize = 2;
-
-/// Ticks before and after that tell how a host answers otherwise: five seconds' each.
-const AROUND_TICKS: u64 = 25;
 
 /// Share of the observers that must miss a tick for it to count as missed.
 const MISS_SHARE: f64 = 0.8;
@@ -177,29 +175,6 @@ fn of_host(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, ticks: u64) 
 /// Whether most observers missed a host in a tick; `None` where too few probed it.
 fn missed_by_most(seen: &Seen, host: HostId, observers: &BTreeSet<HostId>, tick: u64) -> Option<bool> {
     shown_to_most(seen, host, observers, tick, |outcome| outcome == Outcome::Lost)
-}
-
-/// Whether a host answered nobody in time for a while within these ticks, however short, and
-/// otherwise does: late, or never where that counts too.
-pub fn is_held(seen: &Seen, host: HostId, ticks: Range<u64>, never_too: bool) -> bool {
-    let observers = observers_of(seen, host);
-    let is_late = |outcome| matches!(outcome, Outcome::Answered(us) if us >= stalls::LATE_US);
-    let is_out = |tick| {
-        shown_to_most(seen, host, &observers, tick, |outcome| outcome == Outcome::Lost || is_late(outcome))
-    };
-    let some_late = |tick| {
-        observers
-            .iter()
-            .filter_map(|observer| seen.probes.outcome(*observer, host, Asked::Echo, tick))
-            .any(is_late)
-    };
-    if !ticks.clone().any(|tick| is_out(tick) == Some(true) && (never_too || some_late(tick))) {
-        return false;
-    }
-    // Who is far away is always late, and stands still no more than others.
-    let around = ticks.start.saturating_sub(AROUND_TICKS)..ticks.end + AROUND_TICKS;
-    let known: Vec<bool> = around.filter_map(is_out).collect();
-    known.iter().filter(|out| **out).count() * 2 < known.len()
 }
 
 /// Whether most observers of a host saw `such` an outcome in a tick; `None` where too few probed it.

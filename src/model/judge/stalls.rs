@@ -96,17 +96,22 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
         .collect()
 }
 
+/// Whether a probe may lie in a gap: late by [`LATE_US`], or lost.
+pub const fn is_late(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Lost => true,
+        Outcome::Answered(us) => us >= LATE_US,
+    }
+}
+
 /// All echoes of quiet and of gentle ticks, in the order of their sending.
 fn probes(seen: &Seen, ticks: &[Option<Calm>]) -> Vec<Probe> {
     let mut probes: Vec<Probe> = Vec::new();
     for (from, to) in seen.probes.pairs(Asked::Echo) {
         for (tick, _) in (0..).zip(ticks).filter(|(_, state)| state.is_some()) {
-            let late = match seen.probes.outcome(from, to, Asked::Echo, tick) {
-                None => continue,
-                Some(Outcome::Lost) => true,
-                Some(Outcome::Answered(us)) => us >= LATE_US,
-            };
-            probes.push(Probe { at_us: tick * TICK_US + moment_us(from, to), from, to, late });
+            let Some(outcome) = seen.probes.outcome(from, to, Asked::Echo, tick) else { continue };
+            let at_us = tick * TICK_US + moment_us(from, to);
+            probes.push(Probe { at_us, from, to, late: is_late(outcome) });
         }
     }
     probes.sort_by_key(|probe| (probe.at_us, probe.from, probe.to));

@@ -378,6 +378,13 @@ pub enum FindingKind {
     Audit,
 }
 
+impl Finding {
+    /// One of its numbers, where it is known.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.numbers.get(name).copied().flatten()
+    }
+}
+
 impl FindingKind {
     /// The kind's name in files and texts.
     pub const fn name(self) -> &'static str {

@@ -20,7 +20,7 @@ use crate::{
         clock,
         pages::{HugePages, view_into_pipe},
         process::confine,
-        socket::set_send_buffer,
+        socket::raise_send_buffer,
     },
     worker::transfer::room::fast_bytes,
 };
@@ -120,7 +120,7 @@ fn tcp_source(spec: &EndSpec) -> io::Result<EndReport> {
         stream.set_write_timeout(Some(CALL_LIMIT))?;
         if spec.load.layout == Layout::Write {
             // With the kernel's own sizing the loop is slower, and no reference.
-            set_send_buffer(&stream, fast_bytes())?;
+            raise_send_buffer(&stream, fast_bytes())?;
         }
         Ok(stream)
     };

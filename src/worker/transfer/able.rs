@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::{Binding, datagram::Shape, socket, stage::Flow};
 use crate::{
     model::plan::carriage::{BufferLayout, Carriage, Transport},
-    sys::{datagram, socket::set_zerocopy},
+    sys::socket::{raise_receive_buffer, set_zerocopy},
 };
 
 /// A receive buffer of less holds not even some trains: every pause of its thread would be
@@ -76,7 +76,7 @@ fn frame(binding: &Binding, carriage: &Carriage, flow: &Flow) -> Result<(), Stri
 
 fn buffer(binding: &Binding) -> Result<(), String> {
     let tried = socket::datagrams(binding, 0)
-        .and_then(|socket| datagram::raise_receive_buffer(&socket, RECEIVE_BUFFER_MIN_BYTES));
+        .and_then(|socket| raise_receive_buffer(&socket, RECEIVE_BUFFER_MIN_BYTES));
     match tried {
         Ok(got) if got >= RECEIVE_BUFFER_MIN_BYTES => Ok(()),
         Ok(got) => Err(format!(

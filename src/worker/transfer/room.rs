@@ -8,7 +8,7 @@ use socket2::Socket;
 
 use crate::{
     model::plan::carriage::BufferLayout,
-    sys::{cache::own_cache_bytes, socket::set_send_buffer},
+    sys::{cache::own_cache_bytes, socket::raise_send_buffer},
 };
 
 /// For each microsecond of its round trip: 40 Gb/s, more than one core copies to a card.
@@ -71,7 +71,7 @@ impl Room {
     pub fn look(&mut self, socket: &Socket, sent: u64, now_us: u64) {
         if self.may_grow && self.is_fast(sent, now_us) {
             self.may_grow = false;
-            if let Err(error) = set_send_buffer(socket, fast_bytes()) {
+            if let Err(error) = raise_send_buffer(socket, fast_bytes()) {
                 tracing::debug!(%error, "the send buffer stays as it is");
             }
         }

@@ -24,9 +24,7 @@ fn found(
     findings(&field.seen)
         .into_iter()
         .map(|(host, finding)| {
-            let number = ["frame_lost_bytes", "mtu_bytes"]
-                .iter()
-                .find_map(|name| finding.numbers.get(*name).copied().flatten());
+            let number = ["frame_lost_bytes", "mtu_bytes"].iter().find_map(|name| finding.number(name));
             (host.0, finding.kind, finding.direction, number.unwrap_or(0.0))
         })
         .collect()

@@ -23,7 +23,10 @@ use tokio::time::timeout;
 use super::{CALL_BYTES, CALL_LIMIT, Carried, await_start, connections, on_threads, port_of};
 use crate::{
     model::run::message::Role,
-    sys::{clock, datagram},
+    sys::{
+        clock,
+        socket::{raise_receive_buffer, raise_send_buffer},
+    },
     worker::bench::spec::{EndReport, EndSpec},
 };
 
@@ -55,8 +58,8 @@ fn open(spec: &EndSpec, role: Role, index: usize) -> io::Result<(usize, UdpSocke
         Role::Sink => UdpSocket::bind(port_of(spec.sink, index))?,
         Role::Source => UdpSocket::bind((spec.addr, 0))?,
     };
-    datagram::raise_receive_buffer(&socket, WINDOW_BYTES as usize)?;
-    datagram::raise_send_buffer(&socket, WINDOW_BYTES as usize)?;
+    raise_receive_buffer(&socket, WINDOW_BYTES as usize)?;
+    raise_send_buffer(&socket, WINDOW_BYTES as usize)?;
     socket.set_nonblocking(true)?;
     Ok((index, socket))
 }

@@ -9,7 +9,10 @@ use std::{
 use super::{Carried, await_start, connections, on_threads, port_of};
 use crate::{
     model::run::message::Role,
-    sys::{clock, datagram},
+    sys::{
+        clock, datagram,
+        socket::{raise_receive_buffer, raise_send_buffer},
+    },
     worker::bench::spec::{EndReport, EndSpec},
 };
 
@@ -55,8 +58,8 @@ fn open(spec: &EndSpec, role: Role, index: usize) -> io::Result<UdpSocket> {
     if role == Role::Source {
         socket.connect(sink)?;
     }
-    datagram::raise_receive_buffer(&socket, BUFFER_BYTES)?;
-    datagram::raise_send_buffer(&socket, BUFFER_BYTES)?;
+    raise_receive_buffer(&socket, BUFFER_BYTES)?;
+    raise_send_buffer(&socket, BUFFER_BYTES)?;
     Ok(socket)
 }
 

@@ -19,7 +19,7 @@ use crate::{
         record::line::{DatagramFlow, VerifiedFlow},
         run::message::Role,
     },
-    sys::datagram as sys,
+    sys::{datagram as sys, socket::raise_receive_buffer},
     worker::transfer::{
         around::{Around, Turn},
         inlet::Difference,
@@ -123,7 +123,7 @@ impl Sink {
         }
         let socket = socket::datagrams(&around.shared.binding, port)?;
         socket.connect(from)?;
-        let room = sys::raise_receive_buffer(&socket, RECEIVE_BUFFER_BYTES)?;
+        let room = raise_receive_buffer(&socket, RECEIVE_BUFFER_BYTES)?;
         if !self.shape.is_single() {
             sys::set_coalesce(&socket)?;
         }

@@ -13,7 +13,7 @@ use crate::{
         record::line::{DatagramsSent, StreamEvent},
         run::message::Role,
     },
-    sys::datagram as sys,
+    sys::{datagram as sys, socket::raise_send_buffer},
     worker::transfer::{
         around::{Around, Deal, Turn},
         bucket::Bucket,
@@ -381,7 +381,7 @@ impl Stream {
 fn open(flow: &Flow, shape: &Shape, around: &mut Around<'_>, token: Token) -> io::Result<UdpSocket> {
     let socket = socket::datagrams(&around.shared.binding, 0)?;
     socket.connect(flow.peer)?;
-    sys::raise_send_buffer(&socket, SEND_BUFFER_BYTES)?;
+    raise_send_buffer(&socket, SEND_BUFFER_BYTES)?;
     sys::set_never_fragment(&socket, flow.peer.is_ipv4())?;
     sys::set_tell_drops(&socket, flow.peer.is_ipv4())?;
     if !shape.is_single() {

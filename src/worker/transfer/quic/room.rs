@@ -10,8 +10,8 @@ use quinn::{Endpoint, ServerConfig, TokioRuntime};
 
 use super::{super::Binding, super::socket, datagram_bytes, endpoint_config, headers_bytes};
 use crate::sys::{
-    datagram::{raise_receive_buffer, raise_send_buffer, socket_drops},
-    socket::path_mtu,
+    datagram::socket_drops,
+    socket::{path_mtu, raise_receive_buffer, raise_send_buffer},
 };
 
 /// Asked for of the kernel: what arrives while the thread that reads is not running.
