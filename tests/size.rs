@@ -28,10 +28,11 @@ use nicburn::{
 
 const FLEETS: u16 = 13;
 const MINUTES: u64 = 10;
-/// What it must not exceed now. The contract asks for 2 s and 500 MB, which is not reached:
-/// `results/README.md` says how near it came.
-const SECONDS_MAX: f64 = 5.0;
-const MEMORY_MAX_KIB: u64 = 600 * 1024;
+/// What it must not exceed. The contract asks for 2 s, which `results/README.md` holds against what was
+/// measured in turns; an hour in which the machine is shared may take half as long again.
+const SECONDS_MAX: f64 = 3.5;
+/// The contract's 500 MB.
+const MEMORY_MAX_KIB: u64 = 500_000_000 / 1024;
 
 /// How far a copy of a record is moved.
 #[derive(Clone, Copy)]

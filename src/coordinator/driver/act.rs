@@ -120,7 +120,7 @@ impl Driver {
             let hosts = seen.hosts.iter().map(|(host, kinds)| (*host, kinds.clone())).collect();
             self.teller.tell(RunEvent::Suspected { at: self.clock.now(), hosts });
         }
-        self.write(Body::Suspects(seen));
+        self.write(Body::Suspects(Box::new(seen)));
         self.step(Event::Confirm { stages: trying.stage.into_iter().collect() });
     }
 

@@ -42,21 +42,7 @@ pub struct Subject {
 /// Audits hosts: findings in the order of hosts, on each host in the order of the rules.
 pub fn audit(subjects: &[Subject], policy: Option<&Policy>) -> Audit {
     let fleet = Fleet::of(subjects);
-    let mut findings: Vec<AuditFinding> = Vec::new();
-    let mut needed: Vec<unread::Needed> = Vec::new();
-    for subject in subjects {
-        let own = rules::findings(&fleet, subject);
-        let differing = majority::findings(&fleet, subject);
-        let fell_back = own.iter().any(|finding| finding.rule == rules::FELL_BACK);
-        findings.extend(own);
-        // The fallback names the other driver already: one finding a cause.
-        findings.extend(differing.into_iter().filter(|it| !(fell_back && it.rule == majority::DRIVER)));
-        if let Some(policy) = policy {
-            let (unmet, unknown) = demands::check(subject, policy);
-            findings.extend(unmet);
-            needed.extend(unknown);
-        }
-    }
+    let Found { findings, needed } = found(&fleet, subjects, policy);
     let unread = unread::facts(subjects, &needed);
     let verdict = if findings.iter().any(|finding| finding.severity == Severity::Fail) {
         AuditVerdict::Failed
@@ -69,6 +55,32 @@ pub fn audit(subjects: &[Subject], policy: Option<&Policy>) -> Audit {
     };
     let hosts = subjects.iter().map(|subject| host(&fleet, subject)).collect();
     Audit { schema: AUDIT_SCHEMA.to_owned(), verdict, hosts, findings, unread }
+}
+
+/// What an audit finds, without what it shows.
+struct Found {
+    findings: Vec<AuditFinding>,
+    /// Facts that the policy asks for and that could not be read.
+    needed: Vec<unread::Needed>,
+}
+
+fn found(fleet: &Fleet<'_>, subjects: &[Subject], policy: Option<&Policy>) -> Found {
+    let mut findings: Vec<AuditFinding> = Vec::new();
+    let mut needed: Vec<unread::Needed> = Vec::new();
+    for subject in subjects {
+        let own = rules::findings(fleet, subject);
+        let differing = majority::findings(fleet, subject);
+        let fell_back = own.iter().any(|finding| finding.rule == rules::FELL_BACK);
+        findings.extend(own);
+        // The fallback names the other driver already: one finding a cause.
+        findings.extend(differing.into_iter().filter(|it| !(fell_back && it.rule == majority::DRIVER)));
+        if let Some(policy) = policy {
+            let (unmet, unknown) = demands::check(subject, policy);
+            findings.extend(unmet);
+            needed.extend(unknown);
+        }
+    }
+    Found { findings, needed }
 }
 
 fn host(fleet: &Fleet<'_>, subject: &Subject) -> AuditedHost {

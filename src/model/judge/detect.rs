@@ -11,7 +11,9 @@ use super::{
     address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
-    files, frames, latency, limit, loss, new_flows, outage, precedence,
+    files, frames, latency, limit,
+    loss::{self, Paced},
+    new_flows, outage, precedence,
     rack::{self, Crossings},
     seen::Seen,
     sequence, slow, stalls,
@@ -41,9 +43,13 @@ pub struct Detected {
 pub fn detect(seen: &Seen) -> Detected {
     let mut falls = falls::all(seen);
     falls.extend(outage::falls(seen, &falls));
-    let ((explained, crossings), by_themselves) = rayon::join(
-        || (explain::explain(seen, &falls), Crossings::of(seen, &falls)),
+    let crossed = || {
+        let crossings = Crossings::of(seen, &falls);
+        (Paced::of(seen, &falls, &crossings), crossings)
+    };
+    let (by_themselves, (explained, (paced, crossings))) = rayon::join(
         || by_themselves(seen, &falls),
+        || rayon::join(|| explain::explain(seen, &falls), crossed),
     );
     let mut hosts = of_falls(seen, &falls, &explained, &crossings);
     let mut add = |found: Vec<(HostId, Finding)>| {
@@ -61,7 +67,7 @@ pub fn detect(seen: &Seen) -> Detected {
     add(clocks::findings(seen));
     add(address::findings(seen));
     add(frames::findings(seen));
-    add(loss::findings(seen, &falls, &crossings));
+    add(loss::findings(seen, &paced, &crossings));
     add(by_themselves);
     let planned: BTreeSet<HostId> = seen.hosts.iter().map(|host| host.id).collect();
     for host in &planned {
@@ -74,7 +80,7 @@ pub fn detect(seen: &Seen) -> Detected {
         (*host, outranked)
     });
     let outranked = settled.collect();
-    let mut fleet = paths(seen, &falls, &explained, &crossings, &hosts);
+    let mut fleet = paths(seen, &falls, &explained, &crossings, &paced, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
     fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
@@ -85,14 +91,17 @@ pub fn detect(seen: &Seen) -> Detected {
 
 /// What is told of hosts whoever is to blame for their falls.
 fn by_themselves(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
-    let mut found = checksums::findings(seen);
-    found.extend(new_flows::findings(seen));
-    found.extend(sequence::findings(seen, falls));
-    found.extend(stalls::findings(seen, falls));
-    found.extend(latency::findings(seen, falls));
-    found.extend(degrading::findings(seen, falls));
-    found.extend(slow::findings(seen, falls));
-    found
+    type Detector = fn(&Seen, &[Fall]) -> Vec<(HostId, Finding)>;
+    let detectors: [Detector; 7] = [
+        |seen, _| checksums::findings(seen),
+        |seen, _| new_flows::findings(seen),
+        sequence::findings,
+        stalls::findings,
+        latency::findings,
+        degrading::findings,
+        slow::findings,
+    ];
+    detectors.into_par_iter().flat_map_iter(|detector| detector(seen, falls)).collect()
 }
 
 /// What was the matter with hosts that fell.
@@ -147,6 +156,7 @@ fn paths(
     falls: &[Fall],
     explained: &Explained,
     crossings: &Crossings,
+    paced: &Paced<'_>,
     hosts: &BTreeMap<HostId, Vec<Finding>>,
 ) -> Vec<Finding> {
     let fails = |host: HostId| {
@@ -168,7 +178,7 @@ fn paths(
             found.insert((*a, *b), path(seen, *a, *b, &own));
         }
     }
-    for ((a, b), finding) in loss::paths::findings(seen, falls, crossings) {
+    for ((a, b), finding) in loss::paths::findings(seen, paced, crossings) {
         if !(is_sick(a) || is_sick(b) || crossings.troubles(a, b)) {
             // What fell silent loses too.
             found.entry((a, b)).or_insert(finding);

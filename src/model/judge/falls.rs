@@ -160,7 +160,7 @@ pub fn loaded_rounds(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item 
 /// rounds.
 pub fn undisturbed<'a>(
     seen: &'a Seen,
-    falls: &'a [Fall],
+    falls: &[Fall],
     kind: StageKind,
 ) -> impl Iterator<Item = (FlowId, &'a FlowSeen, &'a RoundSeen)> {
     let disturbed = move |flow: &FlowSeen, round: &RoundSeen| {

@@ -17,14 +17,14 @@
 //!
 //! # What does not belong here
 //!
-//! Losses of single pairs: `paths`. What is said of a side: `told`. Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
+//! Which flows count: `paced`. Losses of single pairs: `paths`. What is said of a side: `told`.
+//! Sizes that never pass at all: `frames`. What of TCP is slow for its losses: `slow`.
 
 use std::collections::BTreeMap;
 
 use super::{
     falls::{self, Fall},
     localise::{self, Blame, MOST, Trial},
-    outage::{self, held::Held},
     poisson::Share,
     rack::Crossings,
     robust,
@@ -40,9 +40,12 @@ use crate::model::{
     },
 };
 
+mod paced;
 pub(super) mod paths;
 mod told;
 
+use paced::Lost;
+pub use paced::Paced;
 use told::finding;
 
 /// Loss from which on a host fails (the contract's figure).
@@ -113,17 +116,14 @@ struct Side {
 
 /// Every pair that was measured at gentle loads, both by numbers and by retransmissions, for
 /// whoever looks at pairs as a whole.
-pub fn trials(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<Trial> {
-    [true, false]
-        .into_iter()
-        .flat_map(|numbered| trials_of(&pairs(seen, falls, crossings, numbered)))
-        .collect()
+pub fn trials(paced: &Paced<'_>) -> Vec<Trial> {
+    [true, false].into_iter().flat_map(|numbered| trials_of(&pairs(paced.told_by(numbered)))).collect()
 }
 
 /// Findings of loss, by host; what a crossing of racks loses is no host's.
-pub fn findings(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<(HostId, Finding)> {
-    let numbered = sides(seen, falls, crossings, true);
-    let tcp = sides(seen, falls, crossings, false);
+pub fn findings(seen: &Seen, paced: &Paced<'_>, crossings: &Crossings) -> Vec<(HostId, Finding)> {
+    let numbered = sides(seen, paced, crossings, true);
+    let tcp = sides(seen, paced, crossings, false);
     let mut hosts: BTreeMap<HostId, Vec<(Way, Side)>> = BTreeMap::new();
     for ((host, way), side) in &numbered {
         hosts.entry(*host).or_default().push((*way, side.clone()));
@@ -134,37 +134,16 @@ pub fn findings(seen: &Seen, falls: &[Fall], crossings: &Crossings) -> Vec<(Host
             hosts.entry(host).or_default().push((way, side));
         }
     }
-    hosts.into_iter().map(|(host, sides)| (host, finding(seen, falls, crossings, host, &sides))).collect()
-}
-
-/// Paced flows whose losses can be told, by kind. While an end stands still its queues overflow:
-/// what is lost then is told as that.
-fn counted<'a>(
-    seen: &'a Seen,
-    falls: &'a [Fall],
-    crossings: &'a Crossings,
-    numbered: bool,
-) -> impl Iterator<Item = (&'a FlowSeen, &'a RoundSeen, Share)> {
-    let mut held = Held::of(seen, false);
-    falls::undisturbed(seen, falls, StageKind::Load)
-        .filter(move |(id, _, round)| {
-            round.is_paced() && round.frame_bytes().is_some() == numbered && !crossings.is_crowded(*id)
-        })
-        .filter(|(_, flow, round)| !seen.is_overfull(round, flow))
-        .filter(move |(_, flow, round)| {
-            let ticks = round.start / outage::SLOTS..round.end.div_ceil(outage::SLOTS);
-            !held.an_end_of(flow, &ticks)
-        })
-        .filter_map(|(id, flow, round)| Some((flow, round, of_flow(seen, id, flow, round)?)))
+    hosts.into_iter().map(|(host, sides)| (host, finding(seen, paced, host, &sides))).collect()
 }
 
 /// What each pair lost in all paced rounds of one kind.
 type Pairs = BTreeMap<(HostId, HostId), Share>;
 
-fn pairs(seen: &Seen, falls: &[Fall], crossings: &Crossings, numbered: bool) -> Pairs {
+fn pairs(lost: &[Lost<'_>]) -> Pairs {
     let mut pairs = Pairs::new();
-    for (flow, _, share) in counted(seen, falls, crossings, numbered) {
-        pairs.entry((flow.from, flow.to)).or_default().add(share);
+    for Lost { flow, share, .. } in lost {
+        pairs.entry((flow.from, flow.to)).or_default().add(*share);
     }
     pairs
 }
@@ -191,8 +170,8 @@ struct Explained {
     typical: f64,
 }
 
-fn explained(seen: &Seen, falls: &[Fall], crossings: &Crossings, numbered: bool) -> Explained {
-    let mut pairs = pairs(seen, falls, crossings, numbered);
+fn explained(lost: &[Lost<'_>], crossings: &Crossings) -> Explained {
+    let mut pairs = pairs(lost);
     pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
     let trials = trials_of(&pairs);
     let (blames, left) = localise::explain_away(&trials, MOST);
@@ -204,11 +183,12 @@ fn explained(seen: &Seen, falls: &[Fall], crossings: &Crossings, numbered: bool)
 /// The sides that lose more than healthy ones.
 fn sides(
     seen: &Seen,
-    falls: &[Fall],
+    paced: &Paced<'_>,
     crossings: &Crossings,
     numbered: bool,
 ) -> BTreeMap<(HostId, Way), Side> {
-    let Explained { shares, blames, typical, .. } = explained(seen, falls, crossings, numbered);
+    let lost = paced.told_by(numbered);
+    let Explained { shares, blames, typical, .. } = explained(lost, crossings);
     let of = |blame: &Blame| {
         let mut all = Share::default();
         blame.trials.iter().for_each(|place| all.add(shares[*place]));
@@ -218,27 +198,19 @@ fn sides(
     let worse_ones = blames.iter().map(|blame| (blame, of(blame))).filter(|(_, all)| worse(*all));
     worse_ones
         .map(|(blame, all)| {
-            let rounds = by_load(seen, falls, crossings, numbered, blame);
+            let rounds = by_load(seen, lost, blame);
             ((blame.host, blame.way), Side { all, rounds, numbered })
         })
         .collect()
 }
 
 /// What a side lost in each round, slowest first.
-fn by_load(
-    seen: &Seen,
-    falls: &[Fall],
-    crossings: &Crossings,
-    numbered: bool,
-    side: &Blame,
-) -> Vec<(f64, f64, Share)> {
+fn by_load(seen: &Seen, lost: &[Lost<'_>], side: &Blame) -> Vec<(f64, f64, Share)> {
     let mut rounds: BTreeMap<u64, (f64, Share)> = BTreeMap::new();
-    for (flow, round, share) in counted(seen, falls, crossings, numbered) {
-        if flow.touches(side.host, side.way) {
-            let (bps, all) = rounds.entry(round.start).or_default();
-            *bps += flow.rate.map_or(0.0, |rate| rate.bps() as f64);
-            all.add(share);
-        }
+    for Lost { flow, round, share } in lost.iter().filter(|lost| lost.flow.touches(side.host, side.way)) {
+        let (bps, all) = rounds.entry(round.start).or_default();
+        *bps += flow.rate.map_or(0.0, |rate| rate.bps() as f64);
+        all.add(*share);
     }
     let length = |start: u64| {
         let round = seen.rounds.iter().find(|round| round.start == start);

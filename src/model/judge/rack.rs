@@ -23,7 +23,7 @@ use super::{
     cause::{self, rate_text},
     falls::Fall,
     localise::{self, MOST, Trial},
-    loss,
+    loss::{self, Paced},
     seen::Seen,
     summary::{Finding, FindingKind, Severity},
 };
@@ -75,7 +75,7 @@ impl Crossings {
         let mut crossings = Self { racks, ..Self::default() };
         (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
         crossings.crowded = narrow::crowded(&crossings, seen);
-        crossings.lossy = crossings.bad(&loss::trials(seen, falls, &crossings));
+        crossings.lossy = crossings.bad(&loss::trials(&Paced::of(seen, falls, &crossings)));
         crossings
     }
 

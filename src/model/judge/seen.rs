@@ -295,7 +295,7 @@ impl Seen {
                 let changed = Changed::of(moved);
                 self.moved.extend(changed.map(|changed| (host, line.t, changed)));
             }
-            (Body::Suspects(suspects), None) => self.suspects = Some(suspects.clone()),
+            (Body::Suspects(suspects), None) => self.suspects = Some((**suspects).clone()),
             (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
             // A line of an instance that never joined, or a source's own view: no rule asks for it.
@@ -381,10 +381,14 @@ impl Seen {
         let own = |flow: &FlowId, sink: bool| {
             self.flows.get(flow).is_some_and(|seen| by == if sink { seen.to } else { seen.from })
         };
-        for (flow, (sent, answered)) in samples.asked.iter().filter(|(flow, _)| own(flow, false)) {
+        for (flow, (sent, answered)) in
+            samples.asked.iter().flat_map(|asked| asked.iter()).filter(|(flow, _)| own(flow, false))
+        {
             self.asked.push((at, *flow, *sent, *answered));
         }
-        for (flow, arrived) in samples.heard.iter().filter(|(flow, _)| own(flow, true)) {
+        for (flow, arrived) in
+            samples.heard.iter().flat_map(|heard| heard.iter()).filter(|(flow, _)| own(flow, true))
+        {
             self.heard.push((at, *flow, *arrived));
         }
     }

@@ -37,8 +37,12 @@ pub fn judge(record: &Record) -> Summary {
 
 /// Judges a record of which the rest is all that was seen and told.
 pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> Summary {
-    let mut detected = detect::detect(seen);
-    confirm::settle(seen, &mut detected);
+    let detected = || {
+        let mut detected = detect::detect(seen);
+        confirm::settle(seen, &mut detected);
+        detected
+    };
+    let (detected, mut audited) = rayon::join(detected, || audit::findings(record));
     let Detected { falls, explained, hosts: mut findings, fleet, .. } = detected;
     evidence::attach(gathered, seen, &falls, &explained, &mut findings);
     let troubled: BTreeSet<HostId> = findings
@@ -46,8 +50,8 @@ pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> 
         .filter(|(_, own)| own.iter().any(|finding| finding.severity != Severity::Info))
         .map(|(host, _)| *host)
         .collect();
-    // After `troubled`: a configuration takes nothing from what was measured.
-    let mut audited = audit::findings(record);
+    // What the audit says is not among what troubles: a configuration takes nothing from what was
+    // measured.
     let all: Vec<(&Host, Vec<Finding>)> = seen
         .hosts
         .iter()

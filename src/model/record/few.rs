@@ -10,6 +10,14 @@ use serde::{Serialize, Serializer};
 /// Where it may be empty it is written by [`as_map`].
 pub type Few<K, V> = litemap::LiteMap<K, V>;
 
+/// A map that most lines do not hold: a word where it is not there.
+pub type Rare<K, V> = Option<Box<Few<K, V>>>;
+
+/// A map that is there if anything is in it.
+pub fn rare<K, V>(map: Few<K, V>) -> Rare<K, V> {
+    (!map.is_empty()).then(|| Box::new(map))
+}
+
 /// Writes a map as one, also an empty one, which its library writes as `[]`.
 ///
 /// # Errors

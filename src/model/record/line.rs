@@ -21,7 +21,7 @@ use crate::model::{
     },
     record::{
         facts::{CountersMoved, HostFacts, KernelLine},
-        few::{self, Few},
+        few::{self, Few, Rare},
         file::FileSeen,
         probe::ProbesSeen,
     },
@@ -85,7 +85,7 @@ pub enum Body {
         frames: BTreeMap<HostId, (Option<u32>, Option<u32>)>,
     },
     /// A decision: who is suspected of what, and is tried once more.
-    Suspects(SuspectsSeen),
+    Suspects(Box<SuspectsSeen>),
     /// A worker left by its own will.
     Left {
         /// Which host.
@@ -135,7 +135,7 @@ pub enum Body {
         flows: Few<FlowId, ConnectsFlow>,
     },
     /// The state of one end of a flow's QUIC connection, once a second.
-    Quic(QuicSeen),
+    Quic(Box<QuicSeen>),
     /// What receivers compared, once a second.
     Verified {
         /// By flow.
@@ -305,14 +305,14 @@ pub struct Samples {
     #[serde(serialize_with = "few::as_map")]
     pub rx: Few<FlowId, SlotCounts>,
     /// Slots whose bounds were off by more than 5 ms: slot, actual start and end.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub off: Vec<(u64, RunTime, RunTime)>,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub off: Box<[(u64, RunTime, RunTime)]>,
     /// By paused flow of which this worker is the source: keyed probes sent, and answered.
-    #[serde(default, skip_serializing_if = "Few::is_empty")]
-    pub asked: Few<FlowId, (u32, u32)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Rare<FlowId, (u32, u32)>,
     /// By flow of which this worker is the sink: keyed probes that arrived.
-    #[serde(default, skip_serializing_if = "Few::is_empty")]
-    pub heard: Few<FlowId, u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Rare<FlowId, u32>,
 }
 
 /// Something happened to a stream of a flow, as its worker saw it.

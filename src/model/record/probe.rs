@@ -5,8 +5,7 @@
 //! once a tick, by an echo and by a handshake. The schedule waits for no answer, so that a
 //! silent target hides nothing (coordinated omission).
 
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::few::Few;
 use crate::model::fleet::host::HostId;
@@ -23,6 +22,9 @@ pub const ANSWER_US: u64 = 1_000_000;
 /// A probe's outcome that means: sent, and never answered.
 pub const NO_ANSWER: u32 = 0;
 
+/// A probe's outcome that means: not sent, or not told; no round trip that counts is so long.
+pub const UNSENT: u32 = u32::MAX;
+
 /// When within a tick an observer probes a target, microseconds: spread out, so that no target
 /// hears all of its observers at once. Knuth's multiplicative hash.
 pub fn moment_us(observer: HostId, target: HostId) -> u64 {
@@ -32,7 +34,78 @@ pub fn moment_us(observer: HostId, target: HostId) -> u64 {
 
 /// What became of the probes of a line: a round trip in microseconds, [`NO_ANSWER`], or `None`
 /// where none was sent.
-pub type Outcomes = SmallVec<[Option<u32>; TICKS_A_LINE as usize]>;
+///
+/// Without an allocation and in half the room of an `Option` a tick: a record of a hundred hosts holds
+/// a million of these.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outcomes {
+    us: [u32; TICKS_A_LINE as usize],
+    len: u8,
+}
+
+impl Outcomes {
+    /// Of ticks in which nothing was sent.
+    pub const fn unsent() -> Self {
+        Self { us: [UNSENT; TICKS_A_LINE as usize], len: TICKS_A_LINE as u8 }
+    }
+
+    /// Puts what became of a tick's probe.
+    ///
+    /// # Panics
+    ///
+    /// If the line has no such tick.
+    pub fn put(&mut self, tick: usize, outcome: u32) {
+        self.us[..usize::from(self.len)][tick] = outcome.min(UNSENT - 1);
+    }
+
+    /// What became of each tick's probe, [`UNSENT`] where there was none.
+    pub fn cells(&self) -> &[u32] {
+        &self.us[..usize::from(self.len)]
+    }
+
+    /// The same with `None` where there was none.
+    pub fn iter(&self) -> impl Iterator<Item = Option<u32>> + '_ {
+        self.cells().iter().map(|us| (*us != UNSENT).then_some(*us))
+    }
+}
+
+/// Of as many ticks as a line has; what follows is left out.
+impl FromIterator<Option<u32>> for Outcomes {
+    fn from_iter<I: IntoIterator<Item = Option<u32>>>(ticks: I) -> Self {
+        let mut all = Self { len: 0, ..Self::unsent() };
+        for outcome in ticks.into_iter().take(all.us.len()) {
+            all.us[usize::from(all.len)] = outcome.map_or(UNSENT, |us| us.min(UNSENT - 1));
+            all.len += 1;
+        }
+        all
+    }
+}
+
+impl Serialize for Outcomes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Outcomes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Ticks;
+        impl<'de> de::Visitor<'de> for Ticks {
+            type Value = Outcomes;
+
+            fn expecting(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                to.write_str("what became of a line's probes")
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut ticks: A) -> Result<Outcomes, A::Error> {
+                let all = std::iter::from_fn(|| ticks.next_element().transpose()).collect();
+                while ticks.next_element::<de::IgnoredAny>()?.is_some() {}
+                all
+            }
+        }
+        from.deserialize_seq(Ticks)
+    }
+}
 
 /// What one worker's probes came to within the ticks of a line, as observer and as target.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
@@ -52,4 +125,21 @@ pub struct ProbesSeen {
     /// The longest that this process held an echo before it answered, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_us: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_written_as_they_are_read_and_a_line_has_no_more_than_its_ticks() {
+        for text in ["[]", "[300]", "[300,0,null]", "[null,null,null,null,7]"] {
+            let read: Outcomes = serde_json::from_str(text).expect("it is an array");
+            assert_eq!(serde_json::to_string(&read).expect("plain data"), text);
+        }
+        let longer: Outcomes = serde_json::from_str("[1,2,3,4,5,6,null]").expect("what is more is left out");
+        assert_eq!(longer.cells(), [1, 2, 3, 4, 5]);
+        assert_eq!(Outcomes::from_iter([Some(u32::MAX)]).iter().next(), Some(Some(u32::MAX - 1)));
+        assert!(serde_json::from_str::<Outcomes>("[1,\"x\"]").is_err());
+    }
 }

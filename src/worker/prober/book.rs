@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use smallvec::smallvec;
-
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
     record::probe::{ANSWER_US, NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE, moment_us},
@@ -91,8 +89,8 @@ impl Book {
             Kind::Echo => &mut page.echoes,
             Kind::Handshake => &mut page.handshakes,
         };
-        let cells = cells.entry(target).or_insert_with(|| smallvec![None; TICKS_A_LINE as usize]);
-        cells[(tick % TICKS_A_LINE) as usize] = Some(outcome);
+        let cells = cells.entry(target).or_insert_with(Outcomes::unsent);
+        cells.put((tick % TICKS_A_LINE) as usize, outcome);
     }
 
     /// An observer's echo of a tick arrived here, and was held so long before it was answered.
@@ -173,7 +171,8 @@ mod tests {
         let lines = book.take_lines(RunTime(tick(15).0 + ANSWER_US));
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].first, 10);
-        assert_eq!(lines[0].udp[&A][..], [Some(NO_ANSWER), Some(250), None, Some(NO_ANSWER), None]);
+        let outcomes: Vec<_> = lines[0].udp[&A].iter().collect();
+        assert_eq!(outcomes, [Some(NO_ANSWER), Some(250), None, Some(NO_ANSWER), None]);
         assert_eq!((lines[0].heard[&HostId(7)], lines[0].held_us), (0b100, Some(40)));
     }
 

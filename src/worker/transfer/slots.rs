@@ -127,7 +127,7 @@ impl Slots {
         let mut lines = Vec::new();
         for ((first, length), flows) in groups {
             let slots = first..first + length as u64;
-            let off: Vec<_> = self.off.iter().filter(|(slot, ..)| slots.contains(slot)).copied().collect();
+            let off: Box<[_]> = self.off.iter().filter(|(slot, ..)| slots.contains(slot)).copied().collect();
             let flows: Vec<_> = flows.into_iter().collect();
             for part in flows.chunks(LINE_FLOWS) {
                 let rx = part.iter().cloned().collect();

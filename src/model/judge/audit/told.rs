@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Subject, audit, rules, shape::AuditFinding};
+use super::{Fleet, Subject, found, rules, shape::AuditFinding};
 use crate::model::{
     fleet::{
         host::{HostId, HostName},
@@ -115,9 +115,9 @@ impl<'r> Told<'r> {
 
     /// What an audit says of each host, without what concerns a kernel that several share.
     fn audited(&self, record: &Record, subjects: &[Subject]) -> Vec<(HostId, AuditFinding)> {
-        let audit = audit(subjects, record.opened.policy.as_ref());
+        let found = found(&Fleet::of(subjects), subjects, record.opened.policy.as_ref());
         let of = |name: &HostName| self.names.iter().find(|(_, known)| *known == name).map(|(host, _)| *host);
-        let findings = audit.findings.into_iter().filter_map(|finding| Some((of(&finding.host)?, finding)));
+        let findings = found.findings.into_iter().filter_map(|finding| Some((of(&finding.host)?, finding)));
         findings
             .filter(|(host, finding)| !(self.share.contains(host) && rules::is_of_machine(&finding.rule)))
             .collect()

@@ -9,12 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crossings, FAIL, FLEET_FACTOR, Share, counted, explained};
+use super::{Crossings, FAIL, FLEET_FACTOR, Paced, Share, explained};
 use crate::model::{
     fleet::host::HostId,
     judge::{
         cause,
-        falls::Fall,
         localise::Trial,
         seen::Seen,
         summary::{Finding, FindingKind, Severity},
@@ -38,23 +37,25 @@ struct Lossy {
 /// Findings on single pairs, with the pair.
 pub(in crate::model::judge) fn findings(
     seen: &Seen,
-    falls: &[Fall],
+    paced: &Paced<'_>,
     crossings: &Crossings,
 ) -> Vec<(Pair, Finding)> {
     let mut lossy: BTreeMap<Pair, Lossy> = BTreeMap::new();
     let mut typical = 0.0_f64;
     for numbered in [true, false] {
-        let found = explained(seen, falls, crossings, numbered);
+        let lost = paced.told_by(numbered);
+        let found = explained(lost, crossings);
         typical = typical.max(found.typical);
         for place in found.left {
             let Trial { from, to, .. } = found.trials[place];
             let between = lossy.entry((from.min(to), from.max(to))).or_default();
             between.all.add(found.shares[place]);
-            let flows = counted(seen, falls, crossings, numbered)
-                .filter(|(flow, _, share)| (flow.from, flow.to) == (from, to) && share.events > 0);
-            for (_, round, _) in flows {
+            let flows = lost
+                .iter()
+                .filter(|lost| (lost.flow.from, lost.flow.to) == (from, to) && lost.share.events > 0);
+            for lost in flows {
                 between.flows += 1;
-                between.since_s = between.since_s.into_iter().chain([round.start_s()]).reduce(f64::min);
+                between.since_s = between.since_s.into_iter().chain([lost.round.start_s()]).reduce(f64::min);
             }
         }
     }

@@ -10,10 +10,21 @@ use crate::model::{
 };
 use proptest::prelude::*;
 
+/// All findings on hosts.
+fn all(field: &Field) -> Vec<(HostId, Finding)> {
+    let crossings = Crossings::of(&field.seen, &[]);
+    findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings)
+}
+
+/// All findings on pairs.
+fn of_pairs(field: &Field) -> Vec<(paths::Pair, Finding)> {
+    let crossings = Crossings::of(&field.seen, &[]);
+    paths::findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings)
+}
+
 /// What is found of a fleet of eight: host, kind and direction.
 fn found(field: &Field) -> Vec<(u16, FindingKind, Option<Direction>)> {
-    let crossings = Crossings::of(&field.seen, &[]);
-    findings(&field.seen, &[], &crossings)
+    all(field)
         .into_iter()
         .filter(|(_, finding)| finding.severity == Severity::Fail)
         .map(|(host, finding)| (host.0, finding.kind, finding.direction))
@@ -115,7 +126,7 @@ fn bulk_that_is_lost_while_as_many_small_frames_pass_is_lost_for_its_rate() {
     let mut field = Field::of(8);
     field.paced(|from, _| if from == 5 { 0.02 } else { 0.0 });
     ladder(&mut field, |_, _, _| 0.0);
-    let all = findings(&field.seen, &[], &Crossings::of(&field.seen, &[]));
+    let all = all(&field);
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].1.kind, FindingKind::LossAboveRate);
     assert!(all[0].1.numbers.contains_key("clean_bps"), "{:?}", all[0].1.numbers);
@@ -154,7 +165,7 @@ fn what_a_late_receiver_had_not_read_at_the_end_of_a_round_is_no_loss() {
         ..DatagramFlow::default()
     });
     assert_eq!(found(&field), []);
-    assert!(paths::findings(&field.seen, &[], &Crossings::of(&field.seen, &[])).is_empty());
+    assert!(of_pairs(&field).is_empty());
 }
 
 #[test]
@@ -170,7 +181,7 @@ fn what_a_single_pair_loses_is_the_paths_and_told_once() {
         let mut field = Field::of(8);
         ladder(&mut field, |from, to, _| lost(from, to));
         field.paced(lost);
-        let found = paths::findings(&field.seen, &[], &Crossings::of(&field.seen, &[]));
+        let found = of_pairs(&field);
         let pairs: Vec<(u16, u16)> = found.iter().map(|((a, b), _)| (a.0, b.0)).collect();
         assert_eq!(pairs, want);
     }

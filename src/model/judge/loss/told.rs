@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Crossings, FAIL, NUMBERED, Share, Side, counted};
+use super::{FAIL, Lost, NUMBERED, Paced, Share, Side};
 use crate::model::{
     fleet::host::HostId,
     judge::{
         cause::{self, rate_text},
         checksums::CHECKSUM_ERRORS,
-        falls::Fall,
         seen::{FlowSeen, Seen, Way},
         summary::{Finding, FindingKind, Severity},
     },
@@ -42,13 +41,7 @@ fn knee(rounds: &[(f64, f64, Share)]) -> Option<(f64, f64)> {
     })
 }
 
-pub(super) fn finding(
-    seen: &Seen,
-    falls: &[Fall],
-    crossings: &Crossings,
-    host: HostId,
-    sides: &[(Way, Side)],
-) -> Finding {
+pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Way, Side)]) -> Finding {
     let mut all = Share::default();
     for (_, side) in sides {
         all.add(side.all);
@@ -63,7 +56,7 @@ pub(super) fn finding(
     let of = if numbered { "frames" } else { "segments" };
     let name = seen.name(host);
     let mut numbers: Vec<(&str, f64)> = Vec::new();
-    let clean_bps = clean_below(seen, falls, crossings, host, sides, all);
+    let clean_bps = clean_below(paced, host, sides, all);
     let (kind, text) = match (above.as_deref(), clean_bps) {
         _ if caught > 0 => {
             numbers.push((CHECKSUM_ERRORS, caught as f64));
@@ -105,7 +98,7 @@ pub(super) fn finding(
     let fails = all.at_most() >= FAIL;
     let mut finding = cause::bare(kind, if fails { Severity::Fail } else { Severity::Warn }, &[], text);
     finding.direction = Some(direction);
-    finding.first_seen_s = first_lossy_s(seen, falls, crossings, host);
+    finding.first_seen_s = first_lossy_s(paced, host);
     if numbered {
         numbers.push((NUMBERED, all.of as f64));
     }
@@ -135,21 +128,14 @@ fn caught_by_checksums(seen: &Seen, host: HostId, sides: &[(Way, Side)], all: Sh
 }
 
 /// Where only bulk data loses, the rate up to which as many packets in small frames did not.
-fn clean_below(
-    seen: &Seen,
-    falls: &[Fall],
-    crossings: &Crossings,
-    host: HostId,
-    sides: &[(Way, Side)],
-    all: Share,
-) -> Option<f64> {
+fn clean_below(paced: &Paced<'_>, host: HostId, sides: &[(Way, Side)], all: Share) -> Option<f64> {
     if sides.iter().any(|(_, side)| side.numbered) {
         return None;
     }
     let own = |flow: &FlowSeen| sides.iter().any(|(way, _)| flow.touches(host, *way));
     let (mut clean, mut bps) = (Share::default(), BTreeMap::<u64, f64>::new());
-    for (flow, round, share) in counted(seen, falls, crossings, true).filter(|(flow, ..)| own(flow)) {
-        clean.add(share);
+    for Lost { flow, round, share } in paced.told_by(true).iter().filter(|lost| own(lost.flow)) {
+        clean.add(*share);
         *bps.entry(round.start).or_default() += flow.rate.map_or(0.0, |rate| rate.bps() as f64);
     }
     let expected = clean.of as f64 * all.rate();
@@ -158,9 +144,8 @@ fn clean_below(
 }
 
 /// The beginning of the first paced round in which something of this host's was lost.
-fn first_lossy_s(seen: &Seen, falls: &[Fall], crossings: &Crossings, host: HostId) -> Option<f64> {
-    let all = [true, false].into_iter().flat_map(|numbered| counted(seen, falls, crossings, numbered));
-    all.filter(|(flow, _, share)| share.events > 0 && (flow.from == host || flow.to == host))
-        .map(|(_, round, _)| round.start_s())
-        .reduce(f64::min)
+fn first_lossy_s(paced: &Paced<'_>, host: HostId) -> Option<f64> {
+    let is_own = |lost: &&Lost<'_>| lost.flow.from == host || lost.flow.to == host;
+    let own = paced.all().filter(|lost| lost.share.events > 0).filter(is_own);
+    own.map(|lost| lost.round.start_s()).reduce(f64::min)
 }

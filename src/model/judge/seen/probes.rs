@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     fleet::host::HostId,
-    record::probe::{NO_ANSWER, ProbesSeen, TICKS_A_LINE},
+    record::probe::{NO_ANSWER, ProbesSeen, TICKS_A_LINE, UNSENT},
 };
 
 /// Ticks that are kept at most: a day. A line that lies beyond is of a clock gone wrong.
@@ -28,9 +28,6 @@ pub enum Outcome {
     Lost,
 }
 
-/// Marks a tick in which nothing was sent, or of which nothing was told.
-const UNKNOWN: u32 = u32::MAX;
-
 /// Outcomes of one observer and target, from tick 0 on.
 type Series = Vec<u32>;
 
@@ -53,8 +50,8 @@ impl Probes {
         for (asked, all) in [(Asked::Echo, &line.udp), (Asked::Handshake, &line.tcp)] {
             for (target, outcomes) in all {
                 let series = self.series.entry((by, *target, asked)).or_default();
-                for (tick, outcome) in (line.first..).zip(outcomes.iter().take(TICKS_A_LINE as usize)) {
-                    put(series, tick, outcome.map_or(UNKNOWN, |us| us.min(UNKNOWN - 1)), UNKNOWN);
+                for (tick, us) in (line.first..).zip(outcomes.cells()) {
+                    put(series, tick, *us, UNSENT);
                 }
             }
         }
@@ -81,7 +78,7 @@ impl Probes {
     /// What became of the probe of a tick; `None` where none was sent, or nothing is known.
     pub fn outcome(&self, from: HostId, to: HostId, asked: Asked, tick: u64) -> Option<Outcome> {
         match *self.series.get(&(from, to, asked))?.get(tick as usize)? {
-            UNKNOWN => None,
+            UNSENT => None,
             NO_ANSWER => Some(Outcome::Lost),
             us => Some(Outcome::Answered(us)),
         }

@@ -16,7 +16,7 @@ use crate::model::{
     },
     record::{
         book::Record,
-        few::Few,
+        few::{self, Few},
         line::{
             Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
             Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
@@ -240,14 +240,14 @@ impl Story {
     fn probes(mut self, flows: &[PlannedFlow], from: u64, to: u64, heard: bool) -> Self {
         for flow in flows {
             for slot in (from..to).step_by(2) {
-                let asked = Few::from_iter([(flow.flow, (1, 0))]);
+                let asked = few::rare(Few::from_iter([(flow.flow, (1, 0))]));
                 self.extra.push((
                     flow.from.index(),
                     slot,
                     Body::Samples(Samples { asked, ..Samples::default() }),
                 ));
                 if heard {
-                    let heard = Few::from_iter([(flow.flow, 1)]);
+                    let heard = few::rare(Few::from_iter([(flow.flow, 1)]));
                     self.extra.push((
                         flow.to.index(),
                         slot,

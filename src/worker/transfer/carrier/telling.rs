@@ -10,7 +10,7 @@ use super::{
 use crate::model::{
     plan::layout::FlowId,
     record::{
-        few::Few,
+        few::{self, Few},
         line::{Body, Samples, TcpSeen},
     },
 };
@@ -41,7 +41,8 @@ impl Carrier {
             .filter(|(_, asked)| *asked != (0, 0))
             .collect();
         let heard: Few<FlowId, u32> = std::mem::take(&mut self.heard).into_iter().collect();
-        if asked.is_empty() && heard.is_empty() {
+        let (asked, heard) = (few::rare(asked), few::rare(heard));
+        if asked.is_none() && heard.is_none() {
             return;
         }
         match lines.first_mut() {

@@ -74,7 +74,7 @@ pub(super) async fn keep_telling(
         ticks.tick().await;
         let path = connection.stats().path;
         let since = |now: u64, before: &mut u64| now.saturating_sub(std::mem::replace(before, now));
-        hosted.shared.tell(Body::Quic(QuicSeen {
+        hosted.shared.tell(Body::Quic(Box::new(QuicSeen {
             flow: hosted.flow.id,
             packets: since(path.sent_packets, &mut told.packets),
             lost: since(path.lost_packets, &mut told.lost),
@@ -84,6 +84,6 @@ pub(super) async fn keep_telling(
             socket_drops: room.take_drops(),
             receive_buffer_bytes: room.receive_buffer_bytes,
             send_buffer_bytes: room.send_buffer_bytes,
-        }));
+        })));
     }
 }

@@ -72,7 +72,7 @@ fn bytes_arrive_as_they_were_sent_and_all_is_told() {
     assert_eq!(events(&source.seen), [StreamEvent::Flowing; 3]);
     for end in [&source, &sink] {
         let told = end.seen.iter().find_map(|body| match body {
-            Body::Quic(seen) => Some(*seen),
+            Body::Quic(seen) => Some(**seen),
             _ => None,
         });
         let told = told.expect("each end tells its connection");
