@@ -31,6 +31,7 @@ pub mod new_flows;
 pub mod others;
 pub mod outage;
 pub mod pair;
+pub mod paths;
 pub mod poisson;
 pub mod precedence;
 pub mod quiet;

@@ -12,6 +12,7 @@ use super::{
     falls::Fall,
     files, frames, new_flows,
     seen::Seen,
+    stalls,
     summary::{Basis, Direction, Finding, FindingKind, Severity},
 };
 use crate::model::fleet::{
@@ -40,7 +41,8 @@ const CAUSES: &[Claim] =
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
     let mut claimed: BTreeMap<FindingKind, Vec<&Fall>> = BTreeMap::new();
     let mut rest: Vec<&Fall> = Vec::new();
-    for fall in falls {
+    let gaps = stalls::among(seen, falls);
+    for fall in falls.iter().filter(|fall| !gaps.contains(fall)) {
         match claim_of(seen, fall) {
             Some(kind) => claimed.entry(kind).or_default().push(fall),
             // A card through which small packets pass all along did not die: a moment's
@@ -77,6 +79,9 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
         .collect();
     if !rest.is_empty() {
         findings.push(load::finding(seen, host, &rest, healthy));
+    }
+    if !gaps.is_empty() {
+        findings.push(load::gaps(seen, host, &gaps, healthy));
     }
     findings
 }

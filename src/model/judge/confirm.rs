@@ -142,7 +142,8 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         FindingKind::LossAboveRate if finding.numbers.contains_key("lossy_pps") => {
             vec![wish(dose(Rate::PpsShare(LADDER_TOP), frames(small)), 1000, Tries::Both)]
         }
-        FindingKind::LossAboveRate => vec![wish(dose(Rate::Unpaced, bulk), 1500, Tries::Both)],
+        // As long as an allowance of a second's worth may cover what is above it.
+        FindingKind::LossAboveRate => vec![wish(dose(Rate::Unpaced, bulk), 3000, Tries::Both)],
         // Few of its packets are damaged: it takes many.
         FindingKind::Corruption if finding.numbers.contains_key(DAMAGED_PAIRS) => {
             vec![wish(dose(Rate::Unpaced, bulk), 3000, Tries::Both)]

@@ -11,18 +11,15 @@ use super::{
     address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
-    files, frames, latency, limit,
+    frames, latency, limit,
     loss::{self, Paced},
-    new_flows, outage, precedence,
+    new_flows, outage, paths, precedence,
     rack::{self, Crossings},
     seen::Seen,
     sequence, slow, stalls,
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::fleet::host::HostId;
-
-/// Silence between one pair that fails the fleet: less, once, is a lost handshake.
-const PATH_FAIL_S: f64 = 2.0;
 
 /// What the detectors found.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +77,7 @@ pub fn detect(seen: &Seen) -> Detected {
         (*host, outranked)
     });
     let outranked = settled.collect();
-    let mut fleet = paths(seen, &falls, &explained, &crossings, &paced, &hosts);
+    let mut fleet = paths::findings(seen, &falls, &explained, &crossings, &paced, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
     fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
@@ -148,59 +145,4 @@ fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Fin
         fleet.push(finding);
     }
     fleet
-}
-
-/// Findings on pairs of hosts that neither of them explains.
-fn paths(
-    seen: &Seen,
-    falls: &[Fall],
-    explained: &Explained,
-    crossings: &Crossings,
-    paced: &Paced<'_>,
-    hosts: &BTreeMap<HostId, Vec<Finding>>,
-) -> Vec<Finding> {
-    let fails = |host: HostId| {
-        hosts.get(&host).into_iter().flatten().filter(|finding| finding.severity == Severity::Fail)
-    };
-    let is_sick = |host: HostId| fails(host).next().is_some();
-    // A dead queue takes some pairs whole, and these again and again.
-    let takes_pairs = |host: HostId| fails(host).any(|finding| finding.kind == FindingKind::DeadQueue);
-    let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
-    for ((a, b), indices) in &explained.paths {
-        let own = indices.iter().map(|index| &falls[*index]);
-        let own: Vec<&Fall> = own.filter(|fall| !files::stood_still(seen, fall)).collect();
-        let Some(first) = own.first() else { continue };
-        let again = own.iter().any(|fall| fall.round != first.round);
-        // One silence beside a host that is sick anyway is that host's, and one on a crossing
-        // that has no room for everybody is the crossing's.
-        let sick = is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b);
-        if (again || !sick) && !takes_pairs(*a) && !takes_pairs(*b) {
-            found.insert((*a, *b), path(seen, *a, *b, &own));
-        }
-    }
-    for ((a, b), finding) in loss::paths::findings(seen, paced, crossings) {
-        if !(is_sick(a) || is_sick(b) || crossings.troubles(a, b)) {
-            // What fell silent loses too.
-            found.entry((a, b)).or_insert(finding);
-        }
-    }
-    found.into_values().collect()
-}
-
-/// The finding on a pair that fell together, and nobody knows which.
-pub fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
-    let rounds: BTreeSet<usize> = falls.iter().map(|fall| fall.round).collect();
-    let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= PATH_FAIL_S));
-    let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Info };
-    let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
-    let text = format!(
-        "nothing passed between {} and {}, {}, and from outside it cannot be told which end is at fault; run with more hosts, or look at both ends' links and counters",
-        seen.name(a),
-        seen.name(b),
-        cause::often(both),
-    );
-    let mut finding = cause::bare(FindingKind::Path, severity, falls, text);
-    finding.confirmed = (severity == Severity::Fail).then_some(true);
-    finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
-    finding
 }

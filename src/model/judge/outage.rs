@@ -39,6 +39,7 @@ use crate::model::{
     record::probe::TICK_US,
 };
 
+pub mod between;
 pub mod held;
 
 /// Ticks in a row that must be missed: one second (the contract's figure).

@@ -300,7 +300,9 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
     ];
     numbers.extend(lost.map(|lost| ("loss_share", lost.rate())));
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
-    finding.direction = Some(if together { Direction::Both } else { direction });
+    // Who is slow for want of room for both ways at once is so both ways; what drops one drops that.
+    let for_both = together && kind == FindingKind::FailSlow;
+    finding.direction = Some(if for_both { Direction::Both } else { direction });
     finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
     finding
 }

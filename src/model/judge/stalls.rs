@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     cause,
     falls::Fall,
+    outage::held,
     quiet::{self, Calm},
     robust,
     seen::{
@@ -194,6 +195,24 @@ fn finding(seen: &Seen, host: HostId, gaps: &[Gap]) -> Finding {
     let apart: Vec<f64> = gaps.windows(2).map(|two| (two[1].0 - two[0].0) as f64 / 1e6).collect();
     finding.numbers.insert(EVERY_S.to_owned(), robust::median(&apart));
     finding
+}
+
+/// Those of a host's falls that are gaps, long enough to show as such: below a second, where in
+/// [`GAPS_MIN`] of them at least what passed was held and not lost. One of these in a round with room, in
+/// which no queue of its own holds anything up.
+pub fn among<'a>(seen: &Seen, falls: &[&'a Fall]) -> Vec<&'a Fall> {
+    let gap_max_s = GAP_MAX_US as f64 / 1e6;
+    let is_short = |fall: &&Fall| fall.for_s().is_some_and(|length| length < gap_max_s);
+    let short: Vec<&Fall> = falls.iter().copied().filter(is_short).collect();
+    let held: Vec<&Fall> = short.iter().copied().filter(|fall| held::was_held(seen, fall)).collect();
+    let has_room = |fall: &&Fall| seen.rounds.get(fall.round).is_some_and(RoundSeen::is_paced);
+    if held.len() >= GAPS_MIN && held.iter().any(has_room) { short } else { Vec::new() }
+}
+
+/// The finding on a host for falls that are gaps.
+pub fn of_falls(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
+    let gap = |fall: &&Fall| (fall.since * SLOT_US, fall.end().saturating_sub(fall.since) * SLOT_US);
+    finding(seen, host, &falls.iter().map(gap).collect::<Vec<_>>())
 }
 
 /// Whether a suspect stood still again while suspects were tried, as one partner saw it.

@@ -12,7 +12,7 @@ use super::{
     evidence::{self, gather::Gathered},
     explain::Explained,
     falls::Fall,
-    measured,
+    measured, paths,
     seen::Seen,
     summary::{
         DropOff, Finding, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary, SUMMARY_SCHEMA,
@@ -129,7 +129,7 @@ fn verdict_of(
     }
     let in_path = explained.paths.iter().any(|((a, b), indices)| {
         (*a == host || *b == host)
-            && detect::path(seen, *a, *b, &indices.iter().map(|index| &falls[*index]).collect::<Vec<_>>())
+            && paths::path(seen, *a, *b, &indices.iter().map(|index| &falls[*index]).collect::<Vec<_>>())
                 .severity
                 == Severity::Fail
     });

@@ -30,9 +30,13 @@ fn last_link(seen: &Seen, host: HostId) -> Option<LinkSeen> {
 
 /// How often the carrier was lost during the run.
 pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
-    let counts: Vec<u32> = seen.links(host).map(|(_, link)| link.carrier_down).collect();
+    let links: Vec<LinkSeen> = seen.links(host).map(|(_, link)| link).collect();
     // A counter that fell was reset with its driver: only rises count.
-    counts.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum()
+    let rises: u32 =
+        links.windows(2).map(|pair| pair[1].carrier_down.saturating_sub(pair[0].carrier_down)).sum();
+    // What was gone when its host was first looked at went before that.
+    let was_gone = links.first().is_some_and(|link| link.up && !link.carrier);
+    rises + u32::from(was_gone)
 }
 
 /// The finding on a host whose carrier was lost; of falls or without any.

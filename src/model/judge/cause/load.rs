@@ -12,6 +12,7 @@ use super::super::{
     falls::Fall,
     outage,
     seen::{Seen, WAYS, Way},
+    stalls,
     summary::{Direction, Finding, FindingKind, Severity},
 };
 use super::{
@@ -106,6 +107,26 @@ fn survived(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 
 /// The finding on a host whose falls nothing else explains.
 pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
+    let told = |observers| match dies_under_load(seen, host, falls) {
+        Some(tie) => dies(seen, host, falls, tie, observers),
+        None => silence(seen, host, falls, observers),
+    };
+    witnessed(seen, host, falls, healthy, told)
+}
+
+/// The finding on a host whose falls are gaps.
+pub fn gaps(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
+    witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls))
+}
+
+/// What is told of a host's falls, given how many saw them, with who they were, and which way.
+fn witnessed(
+    seen: &Seen,
+    host: HostId,
+    falls: &[&Fall],
+    healthy: &BTreeSet<HostId>,
+    told: impl FnOnce(usize) -> Finding,
+) -> Finding {
     let mut peers: BTreeSet<HostId> = falls.iter().flat_map(|fall| fall.peers.iter().copied()).collect();
     // Of pairs only its partners exchange bytes with it; who probed it saw its silence as well.
     let outages = outage::all_of(seen, host).into_iter();
@@ -113,10 +134,7 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
     peers.extend(seen_out.flat_map(|outage| outage.observers));
     let observers = peers.intersection(healthy).count();
     let enough = observers >= super::OBSERVERS_MIN.min(healthy.len().max(1));
-    let mut finding = match dies_under_load(seen, host, falls) {
-        Some(tie) => dies(seen, host, falls, tie, observers),
-        None => silence(seen, host, falls, observers),
-    };
+    let mut finding = told(observers);
     let lasting = falls.iter().any(|fall| fall.until.is_none()) || longest_s(falls) >= OUTAGE_MIN_S;
     finding.confirmed = Some(enough && (falls.len() > 1 || lasting));
     let dead: Vec<Direction> = falls.iter().filter_map(|fall| way::dead_direction(seen, fall)).collect();

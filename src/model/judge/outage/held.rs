@@ -1,14 +1,16 @@
-//! Hosts that stood still for a while, however short, and otherwise answer in time.
+//! Hosts that stood still for a while, however short, and otherwise answer in time: what passes to
+//! and from them is held meanwhile, and not lost.
 //!
 //! What is lost or refused meanwhile tells nothing of their cards' other faults. Who stands still again
 //! and again is `stalls`' to find, who is silent for a second its parent's.
 
 use std::{collections::BTreeMap, ops::Range};
 
-use super::{observers_of, shown_to_most};
+use super::{PROBES_MIN, observers_of, partners, shown_to_most, ticks_within};
 use crate::model::{
     fleet::host::HostId,
     judge::{
+        falls::Fall,
         seen::{
             FlowSeen, Seen,
             probes::{Asked, Outcome},
@@ -19,6 +21,23 @@ use crate::model::{
 
 /// Ticks before and after that tell how a host answers otherwise: five seconds' each.
 const AROUND_TICKS: u64 = 25;
+
+/// Share of the echoes within a fall that came back late, where they were held: under full load queues
+/// overflow meanwhile, and a sixth was lost there.
+const HELD_SHARE: f64 = 0.6;
+
+/// Whether what passed to and from a host in a fall was held: echoes that it was to answer or that were
+/// to be answered to it came back, late.
+pub fn was_held(seen: &Seen, fall: &Fall) -> bool {
+    let (first, end) = ticks_within(seen, fall);
+    let of_tick = |(a, b): (HostId, HostId)| {
+        (first..end).filter_map(move |tick| seen.probes.outcome(a, b, Asked::Echo, tick))
+    };
+    let all: Vec<Outcome> = partners(seen, fall.host, Asked::Echo).flat_map(of_tick).collect();
+    let came_late = |outcome: &&Outcome| **outcome != Outcome::Lost && stalls::is_late(**outcome);
+    let late = all.iter().filter(came_late).count();
+    all.len() as u64 >= PROBES_MIN && late as f64 >= HELD_SHARE * all.len() as f64
+}
 
 /// Who stood still when, as it is asked for: the flows of a round ask the same of the same hosts.
 pub struct Held<'a> {

@@ -77,7 +77,18 @@ impl Probes {
 
     /// What became of the probe of a tick; `None` where none was sent, or nothing is known.
     pub fn outcome(&self, from: HostId, to: HostId, asked: Asked, tick: u64) -> Option<Outcome> {
-        match *self.series.get(&(from, to, asked))?.get(tick as usize)? {
+        self.outcomes(from, to, asked)(tick)
+    }
+
+    /// The same of any tick, for who asks for many.
+    pub fn outcomes(
+        &self,
+        from: HostId,
+        to: HostId,
+        asked: Asked,
+    ) -> impl Fn(u64) -> Option<Outcome> + use<'_> {
+        let series = self.series.get(&(from, to, asked));
+        move |tick| match *series?.get(tick as usize)? {
             UNSENT => None,
             NO_ANSWER => Some(Outcome::Lost),
             us => Some(Outcome::Answered(us)),

@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::judge::tests::field::Field;
+use crate::model::{
+    fleet::units::BitRate,
+    judge::{detect, tests::field::Field},
+};
 
 /// Echoes of a host that stands still for `gap_ms` in each second; they wait until it is over.
 fn held(gap_ms: u64, at_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
@@ -61,4 +64,42 @@ fn gaps_under_full_load_are_seen_by_the_bytes() {
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, HostId(2));
     assert!(found[0].1.numbers["gaps"].is_some_and(|gaps| gaps >= 5.0), "{:?}", found[0].1.numbers);
+}
+
+/// What is found of six hosts that send at half load, when nothing passes to and from the third for half
+/// a second every five, while its echoes come to `echo`: kinds, and whether they are confirmed.
+fn with_half_seconds(echo: fn(u64) -> Option<u32>) -> Vec<(u16, FindingKind, Option<bool>)> {
+    let mut field = Field::of(6);
+    let pairs = field.mesh();
+    let dose = crate::model::judge::tests::field::dose(
+        Pattern::Storm,
+        crate::model::plan::dose::Rate::Share(0.5),
+        crate::model::plan::carriage::Carriage::tcp(2),
+    );
+    let flows = field.round(StageKind::Load, dose, 24.0, &pairs, Some(BitRate::from_bps(8_000_000)));
+    let stands_still = |slot: u64| (20..25).contains(&(slot % 50));
+    field.carried(
+        &flows,
+        |from, to, slot| {
+            if (from == 2 || to == 2) && stands_still(slot) { 0.0 } else { 8e6 }
+        },
+    );
+    let round = &field.seen.rounds[0];
+    let (start, end) = (round.start, round.end);
+    field.probed(start / 2, end / 2, |from, to, tick| {
+        let slot = tick * 2 - start;
+        if (from == 2 || to == 2) && stands_still(slot) { echo(25 - slot % 50) } else { Some(90) }
+    });
+    let found = detect::detect(&field.seen).hosts.into_iter();
+    found.flat_map(|(host, own)| own.into_iter().map(move |it| (host.0, it.kind, it.confirmed))).collect()
+}
+
+#[test]
+fn drop_offs_whose_echoes_come_late_are_gaps_and_no_deaths() {
+    let late = with_half_seconds(|slots_left| Some(slots_left as u32 * 100_000));
+    assert_eq!(late, [(2, FindingKind::Stalls, Some(true))]);
+    let lost = with_half_seconds(|_| None);
+    assert!(lost.iter().all(|(host, kind, _)| *host == 2 && *kind != FindingKind::Stalls), "{lost:?}");
+    let in_time = with_half_seconds(|_| Some(90));
+    assert!(in_time.iter().all(|(_, kind, _)| *kind != FindingKind::Stalls), "{in_time:?}");
 }
