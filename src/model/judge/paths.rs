@@ -36,8 +36,11 @@ pub fn findings(
         hosts.get(&host).into_iter().flatten().filter(|finding| finding.severity == Severity::Fail)
     };
     let is_sick = |host: HostId| fails(host).next().is_some();
-    // A dead queue takes some pairs whole, and these again and again.
-    let takes_pairs = |host: HostId| fails(host).any(|finding| finding.kind == FindingKind::DeadQueue);
+    // A dead queue takes some pairs whole, and these again and again; so does a wrong neighbour entry.
+    let takes_pairs = |host: HostId| {
+        fails(host)
+            .any(|finding| matches!(finding.kind, FindingKind::DeadQueue | FindingKind::NeighbourFailure))
+    };
     let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
     for ((a, b), indices) in &explained.paths {
         let own = indices.iter().map(|index| &falls[*index]);

@@ -204,10 +204,22 @@ fn explain_away(mut alive: Vec<Sample>, seen: &Seen) -> Vec<Slow> {
             .filter(|component| !taken.contains(component))
             .filter_map(|(host, way)| candidate(&alive, host, way, sigma, limit))
             .max_by(|a, b| a.1.total_cmp(&b.1));
-        let Some((slow, _)) = best else { return found };
+        let Some((slow, _)) = best else { break };
         alive.retain(|sample| !touches(sample, slow.host, slow.way));
         found.push(slow);
     }
+    let others: Vec<Slow> = found.iter().filter_map(|slow| other_side(&alive, &found, slow, sigma)).collect();
+    found.extend(others);
+    found
+}
+
+/// The other side of a host that is slow one way, where it is slow too: it takes less to tell that of a
+/// card than to suspect it.
+fn other_side(alive: &[Sample], found: &[Slow], slow: &Slow, sigma: f64) -> Option<Slow> {
+    let way = if slow.way == Way::Tx { Way::Rx } else { Way::Tx };
+    let is_known = found.iter().any(|side| (side.host, side.way) == (slow.host, way));
+    let (other, _) = candidate(alive, slow.host, way, sigma, (1.0 - DEFICIT / 2.0).ln())?;
+    (!is_known && other.z < Z_ALONE).then_some(other)
 }
 
 /// The scatter of undisturbed flows. In a small fleet half of the flows touch the sick host
@@ -305,4 +317,43 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
     finding.direction = Some(if for_both { Direction::Both } else { direction });
     finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
     finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::judge::tests::field::Field;
+
+    /// Directions found of eight hosts of which the third carries such shares of its class.
+    fn found(tx: f64, rx: f64) -> Vec<(u16, Option<Direction>)> {
+        let mut field = Field::of(8);
+        field.matchings(|from, to, _| {
+            let share = if from == 2 {
+                tx
+            } else if to == 2 {
+                rx
+            } else {
+                1.0
+            };
+            let own = 1.0 + 0.002 * f64::from((from * 5 + to * 3) % 7);
+            57e6 * share * own
+        });
+        findings(&field.seen, &[]).into_iter().map(|(host, it)| (host.0, it.direction)).collect()
+    }
+
+    #[test]
+    fn the_other_side_of_a_slow_host_takes_less_to_be_told() {
+        for (tx, rx, want) in [
+            (1.0, 1.0, None),
+            (0.93, 0.93, None),
+            (0.6, 1.0, Some(Direction::Tx)),
+            (0.6, 0.98, Some(Direction::Tx)),
+            (1.0, 0.85, Some(Direction::Rx)),
+            (0.88, 0.92, Some(Direction::Both)),
+            (0.85, 0.85, Some(Direction::Both)),
+        ] {
+            let want: Vec<_> = want.map(|direction| (2, Some(direction))).into_iter().collect();
+            assert_eq!(found(tx, rx), want, "{tx} {rx}");
+        }
+    }
 }

@@ -383,7 +383,7 @@ pub struct CountersMoved {
     /// Addresses that came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses_came: Vec<String>,
-    /// Neighbours whose hardware address changed, or that failed or work again; at most
+    /// Neighbours that are new, whose hardware address changed, or that failed or work again; at most
     /// [`NEIGHBOURS_MAX`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub neighbours: Vec<Neighbour>,

@@ -70,15 +70,17 @@ pub fn moved(before: &Counters, after: &Counters, since: RunTime) -> CountersMov
     }
 }
 
-/// Entries that mean something else than before. A new entry that works is no news, and one
-/// that is being asked for is not yet failed.
+/// Entries that mean something else than before, and last those that are merely new: whoever answered
+/// first may be an impostor. One that is being asked for is neither failed nor learnt yet.
 fn neighbours(before: &Counters, after: &Counters) -> Vec<Neighbour> {
     let was = |addr: &str| before.neighbours.iter().find(|known| known.addr == addr);
     let news = |now: &&Neighbour| match was(&now.addr) {
         Some(was) => was.is_failed() != now.is_failed() || (now.mac.is_some() && was.mac != now.mac),
-        None => now.is_failed(),
+        None => now.is_failed() || now.mac.is_some(),
     };
-    after.neighbours.iter().filter(news).take(NEIGHBOURS_MAX).cloned().collect()
+    let mut all: Vec<&Neighbour> = after.neighbours.iter().filter(news).collect();
+    all.sort_by_key(|now| was(&now.addr).is_none() && !now.is_failed());
+    all.into_iter().take(NEIGHBOURS_MAX).cloned().collect()
 }
 
 impl CountersMoved {

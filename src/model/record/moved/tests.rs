@@ -56,6 +56,40 @@ fn of_too_many_the_troubled_come_first_and_the_rest_is_told_later() {
     assert_eq!((later.moved.len(), later.left_out), (145, 0));
 }
 
+#[test]
+fn neighbours_are_told_when_they_are_learnt_change_fail_or_are_back() {
+    let entry = |addr: &str, mac: Option<&str>, state: &str| Neighbour {
+        addr: addr.to_owned(),
+        mac: mac.map(str::to_owned),
+        state: state.to_owned(),
+    };
+    let with = |neighbours: &[Neighbour]| Counters { neighbours: neighbours.to_vec(), ..Counters::default() };
+    let (own, stranger) = (Some("02:00:00:00:00:02"), Some("02:00:00:00:00:05"));
+    let asked = entry("10.0.0.2", None, "incomplete");
+    let learnt = entry("10.0.0.2", stranger, "reachable");
+    let changed = entry("10.0.0.2", own, "stale");
+    let failed = entry("10.0.0.2", None, "failed");
+    for (before, after, want) in [
+        (None, Some(&asked), Some(&asked)),
+        (None, Some(&learnt), Some(&learnt)),
+        (Some(&asked), Some(&learnt), Some(&learnt)),
+        (Some(&learnt), Some(&learnt), None),
+        (Some(&learnt), Some(&changed), Some(&changed)),
+        (Some(&learnt), Some(&failed), Some(&failed)),
+        (Some(&failed), Some(&learnt), Some(&learnt)),
+        (Some(&learnt), None, None),
+    ] {
+        let list = |one: Option<&Neighbour>| with(&one.into_iter().cloned().collect::<Vec<_>>());
+        let told = moved(&list(before), &list(after), RunTime(0)).neighbours;
+        assert_eq!(told.first(), want, "{before:?} {after:?}");
+    }
+    let many: Vec<Neighbour> =
+        (0..NEIGHBOURS_MAX).map(|n| entry(&format!("10.1.0.{n}"), own, "stale")).collect();
+    let after: Vec<Neighbour> = many.iter().chain([&failed]).cloned().collect();
+    let told = moved(&with(&[]), &with(&after), RunTime(0)).neighbours;
+    assert_eq!((told.len(), told.first()), (NEIGHBOURS_MAX, Some(&failed)), "what failed comes first");
+}
+
 fn facts(neighbours: usize, stats: usize) -> HostFacts {
     let neighbour = |number| Neighbour { addr: format!("10.0.{number}.1"), ..Neighbour::default() };
     let mut counters = Counters::default();
