@@ -228,22 +228,17 @@ pub fn settle(seen: &Seen, detected: &mut Detected) {
 /// Slowness beyond all scatter that was taken for the consequence of what did not show again.
 fn slow_all_the_same(outranked: Option<&Vec<Finding>>) -> Option<Finding> {
     let slow = outranked?.iter().find(|finding| {
-        finding.kind == FindingKind::FailSlow && finding.severity == Severity::Fail && is_far_beyond(finding)
+        slow::is_of_pairs(finding) && finding.severity == Severity::Fail && slow::is_far_beyond(finding)
     })?;
     Some(Finding { confirmed: Some(true), ..slow.clone() })
 }
 
-/// Whether a slow side lies so far under its class that it needs no second look.
-fn is_far_beyond(slow: &Finding) -> bool {
-    slow.number("z").unwrap_or(0.0) <= slow::Z_ALONE
-}
-
 /// Without any trying: slowness far beyond all scatter stands alone, by the older rule.
 fn stands_alone(seen: &Seen, finding: &mut Finding) {
-    if seen.suspects.is_some() || finding.kind != FindingKind::FailSlow {
+    if seen.suspects.is_some() || !slow::is_of_pairs(finding) {
         return;
     }
-    if is_far_beyond(finding) {
+    if slow::is_far_beyond(finding) {
         finding.confirmed = Some(true);
     } else {
         finding.severity = Severity::Warn;
@@ -296,17 +291,20 @@ mod tests {
     /// Loss that made a host slow, as it seemed, and passed: what is slow beyond all scatter stays.
     #[test]
     fn who_is_far_too_slow_stays_so_when_its_seeming_cause_has_passed() {
-        let slow = |z: f64, severity: Severity| {
-            let mut finding = cause::bare(FindingKind::FailSlow, severity, &[], String::new());
+        let of_kind = |kind: FindingKind, z: f64, severity: Severity| {
+            let mut finding = cause::bare(kind, severity, &[], String::new());
             finding.numbers.insert("z".to_owned(), Some(z));
             vec![finding]
         };
+        let slow = |z: f64, severity: Severity| of_kind(FindingKind::FailSlow, z, severity);
         let kept = |outranked: Vec<Finding>| {
             slow_all_the_same(Some(&outranked)).map(|finding| (finding.kind, finding.confirmed))
         };
         assert_eq!(kept(slow(-12.0, Severity::Fail)), Some((FindingKind::FailSlow, Some(true))));
         assert_eq!(kept(slow(-3.0, Severity::Fail)), None, "within what chance does");
         assert_eq!(kept(slow(-12.0, Severity::Warn)), None, "a note accuses nobody");
+        let slower = of_kind(FindingKind::Degrading, -12.0, Severity::Fail);
+        assert_eq!(kept(slower), Some((FindingKind::Degrading, Some(true))));
         let stalls = cause::bare(FindingKind::Stalls, Severity::Fail, &[], String::new());
         assert_eq!(kept(vec![stalls]), None);
         assert!(slow_all_the_same(None).is_none());

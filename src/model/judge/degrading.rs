@@ -1,4 +1,5 @@
-//! Cards that grow slower and slower within a stage, against the others of the same second.
+//! Cards that grow slower and slower, within a stage against the others of the same second, or from
+//! round to round.
 //!
 //! # Rule
 //!
@@ -6,6 +7,10 @@
 //! rate is held against the fleet's median of that second, so that what slows all accuses
 //! nobody. A one-sided CUSUM of the standardised rates opens at [`H`]; and the last third must
 //! lie at least [`DEFICIT`] under the first, or noise that wanders would do.
+//!
+//! Of pairs a host has a round now and then: those of a side that `slow` finds decline when the last
+//! third lies so far under the first, a good part of them lies between the two, and of any two the later
+//! one is mostly the slower. What became slow at once has hardly any between.
 //!
 //! # Source
 //!
@@ -48,6 +53,19 @@ const SIGMA_MIN: f64 = 0.03;
 /// How much slower the last third must be than the first.
 const DEFICIT: f64 = 0.2;
 
+/// Rounds below which no trend is told.
+const ROUNDS_MIN: usize = 8;
+
+/// Share of the way from the first third to the last within which a round belongs to one of them.
+const EDGE: f64 = 0.2;
+
+/// Share of the rounds that must lie between: of a straight line three fifths do, of a step none, and of
+/// a line that is over before the last third a quarter.
+const BETWEEN_MIN: f64 = 0.2;
+
+/// Share of all two rounds of which the later one must be the slower.
+const FALLING_MIN: f64 = 0.8;
+
 /// Findings of decline, by host.
 pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     let mut sides: BTreeMap<HostId, Vec<(Way, Decline)>> = BTreeMap::new();
@@ -58,7 +76,7 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
             }
         }
     }
-    sides.into_iter().map(|(host, sides)| (host, finding(seen, host, &sides))).collect()
+    sides.into_iter().map(|(host, sides)| (host, finding(seen, host, &sides, "within one stage"))).collect()
 }
 
 /// Rounds in which every host does the same for long enough.
@@ -69,12 +87,55 @@ fn is_shared(round: &RoundSeen) -> bool {
         && round.length_s() >= SECONDS_MIN as f64
 }
 
-/// How a side declined: its rate in the first and the last third, and when the sum opened.
+/// How a side declined: its rate in the first and the last third, and when it showed.
 #[derive(Clone, Copy, Debug)]
-struct Decline {
+pub struct Decline {
     first_bps: f64,
     last_bps: f64,
     opened_s: f64,
+}
+
+/// What a side carried in a round.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// When the round began, seconds.
+    pub at_s: f64,
+    /// The logarithm of its share of what its class carried.
+    pub relative: f64,
+    /// Bits per second.
+    pub bps: f64,
+}
+
+/// How a side declined over rounds, in the order of time.
+pub fn over_rounds(rounds: &[Measured]) -> Option<Decline> {
+    let third = rounds.len() / 3;
+    if rounds.len() < ROUNDS_MIN {
+        return None;
+    }
+    let median = |part: &[Measured], of: fn(&Measured) -> f64| {
+        robust::median(&part.iter().map(of).collect::<Vec<_>>())
+    };
+    let (begin, end) = (&rounds[..third], &rounds[rounds.len() - third..]);
+    let (first, last) = (median(begin, |it| it.relative)?, median(end, |it| it.relative)?);
+    let depth = first - last;
+    if -depth > (1.0 - DEFICIT).ln() {
+        return None;
+    }
+    let is_between = |it: &&Measured| first - it.relative > EDGE * depth && it.relative - last > EDGE * depth;
+    let between = rounds.iter().filter(is_between).count() as f64;
+    let later = |place: usize| rounds[place + 1..].iter().map(move |it| (rounds[place], *it));
+    let (falling, all) = (0..rounds.len()).flat_map(later).fold((0_u32, 0_u32), |(falling, all), (a, b)| {
+        (falling + u32::from(b.relative < a.relative), all + 1)
+    });
+    let declines =
+        between >= BETWEEN_MIN * rounds.len() as f64 && f64::from(falling) >= FALLING_MIN * f64::from(all);
+    let opened = rounds.iter().find(|it| it.relative < (1.0 - DEFICIT / 2.0).ln())?;
+    Some(Decline {
+        first_bps: median(begin, |it| it.bps)?,
+        last_bps: median(end, |it| it.bps)?,
+        opened_s: opened.at_s,
+    })
+    .filter(|_| declines)
 }
 
 /// Mean rates of a host's whole seconds in a round; `None` where half of one is not known.
@@ -153,7 +214,8 @@ fn decline(round: &RoundSeen, own: &[Option<f64>], relative: &[Option<f64>], sig
     })
 }
 
-fn finding(seen: &Seen, host: HostId, sides: &[(Way, Decline)]) -> Finding {
+/// The finding on a host whose sides declined; `over`: over what.
+pub fn finding(seen: &Seen, host: HostId, sides: &[(Way, Decline)], over: &str) -> Finding {
     let direction = Way::together(sides.iter().map(|(way, _)| *way));
     let worst = sides
         .iter()
@@ -161,7 +223,7 @@ fn finding(seen: &Seen, host: HostId, sides: &[(Way, Decline)]) -> Finding {
         .min_by(|a, b| (a.last_bps / a.first_bps).total_cmp(&(b.last_bps / b.first_bps)));
     let (first, last) = worst.map_or((0.0, 0.0), |decline| (decline.first_bps, decline.last_bps));
     let text = format!(
-        "what {} {} grew less and less within one stage, from {} to {}, while the others kept their rate; look at its temperature (ethtool -m, sensors), at its link's errors, and run it for longer",
+        "what {} {} grew less and less {over}, from {} to {}, while the others kept their rate; look at its temperature (ethtool -m, sensors), at its link's errors, and run it for longer",
         seen.name(host),
         direction.verb(),
         rate_text(Some(first)),

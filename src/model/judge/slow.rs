@@ -21,15 +21,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     cause,
-    falls::{self, Fall},
+    degrading::{self, Measured},
+    falls::Fall,
     frames, loss, others, outage, robust,
     seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
 };
-use crate::model::{
-    fleet::{host::HostId, units::SLOT_US},
-    plan::{dose::Pattern, layout::StageKind},
-};
+use crate::model::fleet::host::HostId;
+
+mod samples;
+
+pub use samples::steady_bps;
+use samples::{SMALL_FLEET, Sample, samples};
 
 /// The least deficit that is worth a finding.
 pub const DEFICIT: f64 = 0.10;
@@ -42,11 +45,14 @@ pub const FLOWS_MIN: usize = 3;
 
 /// The median of a component must lie this many standard errors under its class to stand
 /// alone, without a confirming pass.
-pub const Z_ALONE: f64 = -5.0;
+const Z_ALONE: f64 = -5.0;
 
 /// … and this many to be a suspicion that is tried again: in simulations with a confirming pass
 /// no healthy host was accused from here on.
 const Z_SUSPECT: f64 = -2.0;
+
+/// The number of a finding that says how many standard errors its slowest side lies under its class.
+const Z: &str = "z";
 
 /// Scatter of healthy flows is never taken for less: when healthy peers agree within 0.1 %,
 /// a gap of 1 % would score beyond ten.
@@ -55,31 +61,8 @@ const SIGMA_MIN: f64 = 0.03;
 /// The standard error of a median against that of a mean, for a normal distribution.
 const MEDIAN_ERROR: f64 = 1.253;
 
-/// Slots at a round's start that are slow start and not the card's rate.
-const WARM_UP_SLOTS: usize = 2;
-
 /// Who carries so little of its class is not slow: nothing of its data passes.
 const STUCK: f64 = 0.97;
-
-/// Fleets this small hold so many flows that touch the slow host that their median is slow
-/// too; the upper quantile below is then taken for the class.
-const SMALL_FLEET: usize = 4;
-
-/// What a small fleet's class carries: of three hosts, one sick, a third of flows is healthy.
-const SMALL_FLEET_QUANTILE: f64 = 0.8;
-
-/// Flows that should carry the same: of one stage, and within racks or from one to another.
-type Class<'a> = (u16, Option<(&'a str, &'a str)>);
-
-/// One pair flow.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    from: HostId,
-    to: HostId,
-    x: f64,
-    bps: f64,
-    class_bps: f64,
-}
 
 /// A slow side of a host.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +78,10 @@ struct Slow {
 
 /// Findings of slowness, by host.
 pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
-    let one_way = samples(seen, falls, Some(true));
+    let all = samples(seen, falls);
+    let such = |one_way: bool| -> Vec<Sample> {
+        all.iter().copied().filter(|sample| sample.one_way == one_way).collect()
+    };
     // In rounds that run both ways a slow sending side also delays the acknowledgements of
     // what its host receives, so the side is told from one-way rounds where there are enough.
     let enough = |samples: &[Sample]| {
@@ -103,19 +89,23 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
             .iter()
             .all(|host| samples.iter().filter(|sample| sample.from == host.id).count() >= FLOWS_MIN)
     };
+    let one_way = such(true);
     let tells_ways = enough(&one_way);
-    let samples_of = if tells_ways { one_way } else { samples(seen, falls, None) };
+    let samples_of = if tells_ways { one_way } else { all.clone() };
     let (mut by_host, mut notes) = sides(samples_of, seen);
+    let told = |host: HostId, slow: &[Slow], together: bool| {
+        decline(seen, &all, host, slow).unwrap_or_else(|| finding(seen, falls, host, slow, together))
+    };
     let mut found: Vec<(HostId, Finding)> =
-        by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, false))).collect();
+        by_host.iter().map(|(host, slow)| (*host, told(*host, slow, false))).collect();
     if tells_ways {
         let known: Vec<HostId> = by_host.keys().copied().collect();
         let more;
-        (by_host, more) = sides(samples(seen, falls, Some(false)), seen);
+        (by_host, more) = sides(such(false), seen);
         notes.extend(more);
         // Who is slow one way is slow both ways too, and makes its partners so.
         by_host.retain(|host, _| !known.contains(host));
-        found.extend(by_host.iter().map(|(host, slow)| (*host, finding(seen, falls, *host, slow, true))));
+        found.extend(by_host.iter().map(|(host, slow)| (*host, told(*host, slow, true))));
     }
     found.extend(notes.into_iter().map(|((host, way), bps)| (host, others::finding(seen, host, way, bps))));
     found
@@ -141,54 +131,6 @@ fn sides(samples: Vec<Sample>, seen: &Seen) -> (BTreeMap<HostId, Vec<Slow>>, Not
         }
     }
     (by_host, notes)
-}
-
-/// Every measured pair flow against its class.
-fn samples(seen: &Seen, falls: &[Fall], one_way: Option<bool>) -> Vec<Sample> {
-    let mut by_class: BTreeMap<Class<'_>, Vec<(HostId, HostId, f64)>> = BTreeMap::new();
-    for (id, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
-        let is_one_way = round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty());
-        let fits = round.dose.pattern == Pattern::Pairs
-            && round.saturates()
-            && one_way.is_none_or(|wanted| wanted == is_one_way);
-        // What a host's own disk or cores held up says nothing of cards.
-        if !fits || seen.files.is_limited(id) {
-            continue;
-        }
-        let rack = |host: HostId| seen.hosts.get(host.index()).and_then(|host| host.rack.as_deref());
-        let crossing = rack(flow.from).zip(rack(flow.to)).filter(|(from, to)| from != to);
-        if let Some(bps) = steady_bps(&flow.slots) {
-            by_class.entry((round.stage, crossing)).or_default().push((flow.from, flow.to, bps));
-        }
-    }
-    by_class
-        .into_values()
-        .flat_map(|flows| {
-            let rates: Vec<f64> = flows.iter().map(|(.., bps)| *bps).collect();
-            let class_bps = if seen.hosts.len() <= SMALL_FLEET {
-                robust::quantile(&rates, SMALL_FLEET_QUANTILE)
-            } else {
-                robust::median(&rates)
-            }
-            .unwrap_or(0.0)
-            .max(1.0);
-            flows.into_iter().map(move |(from, to, bps)| Sample {
-                from,
-                to,
-                x: (bps.max(1.0) / class_bps).ln(),
-                bps,
-                class_bps,
-            })
-        })
-        .collect()
-}
-
-/// The mean rate of a flow after its warm-up; `None` when half of it was not measured.
-pub fn steady_bps(slots: &[Option<u64>]) -> Option<f64> {
-    let steady = slots.get(WARM_UP_SLOTS..slots.len().max(WARM_UP_SLOTS))?;
-    let known: Vec<u64> = steady.iter().flatten().copied().collect();
-    (known.len() * 2 > steady.len())
-        .then(|| known.iter().sum::<u64>() as f64 * 8e6 / SLOT_US as f64 / known.len() as f64)
 }
 
 fn explain_away(mut alive: Vec<Sample>, seen: &Seen) -> Vec<Slow> {
@@ -270,6 +212,36 @@ fn candidate(alive: &[Sample], host: HostId, way: Way, sigma: f64, limit: f64) -
     qualifies.then_some((slow, explains))
 }
 
+/// The finding on a host whose slow sides grew slower from round to round, both ways' rounds included.
+fn decline(seen: &Seen, all: &[Sample], host: HostId, slow: &[Slow]) -> Option<Finding> {
+    let of_side = |side: &Slow| {
+        let mut own: Vec<&Sample> = all.iter().filter(|sample| touches(sample, host, side.way)).collect();
+        own.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+        let rounds: Vec<Measured> = own
+            .into_iter()
+            .map(|sample| Measured { at_s: sample.at_s, relative: sample.x, bps: sample.bps })
+            .collect();
+        Some((side.way, degrading::over_rounds(&rounds)?))
+    };
+    let sides: Vec<_> = slow.iter().filter_map(of_side).collect();
+    if sides.is_empty() {
+        return None;
+    }
+    let mut finding = degrading::finding(seen, host, &sides, "from pair round to pair round");
+    finding.numbers.insert(Z.to_owned(), slow.iter().map(|side| side.z).reduce(f64::min));
+    Some(finding)
+}
+
+/// Whether a finding rests on a side that is so slow that it needs no second look.
+pub fn is_far_beyond(finding: &Finding) -> bool {
+    finding.number(Z).is_some_and(|z| z <= Z_ALONE)
+}
+
+/// Whether a finding rests on pair rounds in which a side is slow.
+pub fn is_of_pairs(finding: &Finding) -> bool {
+    matches!(finding.kind, FindingKind::FailSlow | FindingKind::Degrading) && finding.number(Z).is_some()
+}
+
 /// The finding on a host with slow sides; `together`: that are slow only while both ways are busy.
 fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: bool) -> Finding {
     let worst = slow.iter().copied().reduce(|a, b| if b.x < a.x { b } else { a });
@@ -308,7 +280,7 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
         ("goodput_bps", bps.round()),
         ("class_bps", class_bps.round()),
         ("flows", flows as f64),
-        ("z", worst.map_or(0.0, |side| side.z)),
+        (Z, worst.map_or(0.0, |side| side.z)),
     ];
     numbers.extend(lost.map(|lost| ("loss_share", lost.rate())));
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
@@ -320,40 +292,4 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::judge::tests::field::Field;
-
-    /// Directions found of eight hosts of which the third carries such shares of its class.
-    fn found(tx: f64, rx: f64) -> Vec<(u16, Option<Direction>)> {
-        let mut field = Field::of(8);
-        field.matchings(|from, to, _| {
-            let share = if from == 2 {
-                tx
-            } else if to == 2 {
-                rx
-            } else {
-                1.0
-            };
-            let own = 1.0 + 0.002 * f64::from((from * 5 + to * 3) % 7);
-            57e6 * share * own
-        });
-        findings(&field.seen, &[]).into_iter().map(|(host, it)| (host.0, it.direction)).collect()
-    }
-
-    #[test]
-    fn the_other_side_of_a_slow_host_takes_less_to_be_told() {
-        for (tx, rx, want) in [
-            (1.0, 1.0, None),
-            (0.93, 0.93, None),
-            (0.6, 1.0, Some(Direction::Tx)),
-            (0.6, 0.98, Some(Direction::Tx)),
-            (1.0, 0.85, Some(Direction::Rx)),
-            (0.88, 0.92, Some(Direction::Both)),
-            (0.85, 0.85, Some(Direction::Both)),
-        ] {
-            let want: Vec<_> = want.map(|direction| (2, Some(direction))).into_iter().collect();
-            assert_eq!(found(tx, rx), want, "{tx} {rx}");
-        }
-    }
-}
+mod tests;

@@ -29,7 +29,7 @@ use super::{
         RoundSeen, Seen, WAYS,
         probes::{Asked, Outcome},
     },
-    summary::{Finding, FindingKind, Severity},
+    summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{host::HostId, units::SLOT_US},
@@ -64,6 +64,12 @@ const OTHERS_MAX: f64 = 0.2;
 
 /// Share of its median below which a slot of all of a host's flows is a gap.
 const SLOT_LOW: f64 = 0.1;
+
+/// Of so many gaps with load both ways one at least must have shown one way alone for it to be that way's.
+const ONE_ALONE: usize = 3;
+
+/// How many times as often as the other.
+const ONE_WAY: usize = 4;
 
 /// The number of a finding that says how far its gaps lie apart.
 pub const EVERY_S: &str = "every_s";
@@ -213,6 +219,25 @@ pub fn among<'a>(seen: &Seen, falls: &[&'a Fall]) -> Vec<&'a Fall> {
 pub fn of_falls(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     let gap = |fall: &&Fall| (fall.since * SLOT_US, fall.end().saturating_sub(fall.since) * SLOT_US);
     finding(seen, host, &falls.iter().map(gap).collect::<Vec<_>>())
+}
+
+/// The way in which bytes are held in gaps. The other one goes on for a moment, until what was sent
+/// lacks its acknowledgements: where few bytes are under way both seem to stop at once, and of many
+/// streams or of datagrams one alone falls.
+pub fn direction(seen: &Seen, falls: &[&Fall]) -> Direction {
+    let loads_both = |fall: &&&Fall| {
+        let part = seen.rounds.get(fall.round).and_then(|round| round.by_host.get(&fall.host));
+        part.is_some_and(|part| WAYS.into_iter().all(|way| !part.of(way).is_empty()))
+    };
+    let told: Vec<Direction> = falls.iter().filter(loads_both).map(|fall| fall.direction).collect();
+    let of = |way: Direction| told.iter().filter(|told| **told == way).count();
+    let (tx, rx) = (of(Direction::Tx), of(Direction::Rx));
+    let one_alone = (tx + rx) * ONE_ALONE >= told.len();
+    match (tx >= rx * ONE_WAY, rx >= tx * ONE_WAY) {
+        (true, false) if one_alone => Direction::Tx,
+        (false, true) if one_alone => Direction::Rx,
+        _ => Direction::Both,
+    }
 }
 
 /// Whether a suspect stood still again while suspects were tried, as one partner saw it.

@@ -138,6 +138,20 @@ fn a_lost_carrier_outranks_what_follows_from_it() {
 }
 
 #[test]
+fn a_carrier_that_was_gone_at_the_first_look_was_lost_once() {
+    let gone = LinkSeen { up: true, carrier: false, ..LinkSeen::default() };
+    let back = LinkSeen { carrier: true, ..gone };
+    let later = |carrier_down| LinkSeen { carrier_down, ..back };
+    let severity =
+        |story: Story| judge(&story.record()).hosts[6].findings.first().map(|it| (it.kind, it.severity));
+    let once = Story::storm(8, 200).link(6, 0, gone).link(6, 20, back);
+    assert_eq!(severity(once), Some((FindingKind::LinkFlap, Severity::Warn)));
+    let twice = Story::storm(8, 200).link(6, 0, gone).link(6, 20, back).link(6, 60, later(1));
+    assert_eq!(severity(twice), Some((FindingKind::LinkFlap, Severity::Fail)));
+    assert_eq!(severity(Story::storm(8, 200).link(6, 0, back).link(6, 60, back)), None);
+}
+
+#[test]
 fn probes_tell_which_direction_died() {
     // h2 hears its peers all the while, and nothing of its own arrives.
     let story =

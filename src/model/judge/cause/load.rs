@@ -116,7 +116,9 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
 
 /// The finding on a host whose falls are gaps.
 pub fn gaps(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls))
+    let mut finding = witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls));
+    finding.direction = Some(stalls::direction(seen, falls));
+    finding
 }
 
 /// What is told of a host's falls, given how many saw them, with who they were, and which way.

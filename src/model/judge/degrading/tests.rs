@@ -27,3 +27,32 @@ fn who_fades_is_found_and_who_is_merely_slow_or_among_all_is_not() {
     };
     assert_eq!(found(wobbling), []);
 }
+
+/// What a side carried of its class in fourteen rounds.
+fn over(share: impl Fn(usize) -> f64) -> Option<Decline> {
+    let rounds: Vec<Measured> = (0..14)
+        .map(|round| {
+            let wobble = 1.0 + 0.02 * ((round * 5 % 7) as f64 / 3.0 - 1.0);
+            let share = share(round) * wobble;
+            Measured { at_s: 16.0 + 3.0 * round as f64, relative: share.ln(), bps: share * 60e6 }
+        })
+        .collect();
+    over_rounds(&rounds)
+}
+
+#[test]
+fn what_grows_slower_from_round_to_round_declines_and_what_is_slow_at_once_does_not() {
+    let line = over(|round| 0.9 - 0.03 * round as f64).expect("a straight line");
+    assert!(line.first_bps > 48e6 && line.last_bps < 34e6, "{line:?}");
+    assert!((16.0..23.0).contains(&line.opened_s), "{line:?}");
+    assert!(
+        over(|round| 1.0 - 0.45 * ((round as f64 - 3.0) / 7.0).clamp(0.0, 1.0)).is_some(),
+        "and then stays"
+    );
+    assert!(over(|_| 0.5).is_none(), "slow all along");
+    assert!(over(|round| if round < 7 { 1.0 } else { 0.5 }).is_none(), "slow at once");
+    assert!(over(|round| if round % 2 == 0 { 0.9 } else { 0.5 }).is_none(), "now and then");
+    assert!(over(|round| 0.5 + 0.03 * round as f64).is_none(), "faster and faster");
+    assert!(over(|round| 0.95 - 0.008 * round as f64).is_none(), "a little");
+    assert!(over_rounds(&[]).is_none());
+}

@@ -204,9 +204,9 @@ impl Story {
         self.tells(host, to, Body::Stalled { from: from_at, to: to_at })
     }
 
-    /// A host's link facts at a slot; at the story's start its carrier was up.
+    /// A host's link facts at a slot; at the story's start its carrier was up, unless told.
     pub fn link(mut self, host: usize, slot: u64, link: LinkSeen) -> Self {
-        let first = !self.extra.iter().any(|(who, at, _)| *who == host && *at == 0);
+        let first = slot > 0 && !self.extra.iter().any(|(who, at, _)| *who == host && *at == 0);
         let up = LinkSeen { up: true, carrier: true, ..LinkSeen::default() };
         for (slot, link) in first.then_some((0, up)).into_iter().chain([(slot, link)]) {
             // Counts on the interface run ahead of what flows carry, as headers make them.
