@@ -41,7 +41,9 @@ const CAUSES: &[Claim] =
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
     let mut claimed: BTreeMap<FindingKind, Vec<&Fall>> = BTreeMap::new();
     let mut rest: Vec<&Fall> = Vec::new();
-    let gaps = stalls::among(seen, falls);
+    // What a kernel or a worker says of a fall comes first; what only seems so from outside does not.
+    let seems = |fall: &&&Fall| claim_of(seen, fall).is_none_or(|kind| FROM_OUTSIDE.contains(&kind));
+    let gaps = stalls::among(seen, &falls.iter().filter(seems).copied().collect::<Vec<_>>());
     for fall in falls.iter().filter(|fall| !gaps.contains(fall)) {
         match claim_of(seen, fall) {
             Some(kind) => claimed.entry(kind).or_default().push(fall),
@@ -85,6 +87,10 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
     }
     findings
 }
+
+/// Kinds that claim a fall by what passes in it, and that a moment's stall may look like.
+const FROM_OUTSIDE: [FindingKind; 3] =
+    [FindingKind::OneWayDead, FindingKind::MtuBlackHole, FindingKind::NewFlowsRefused];
 
 /// The kind that claims a fall; `None` for what is left to the tie to load.
 pub fn claim_of(seen: &Seen, fall: &Fall) -> Option<FindingKind> {

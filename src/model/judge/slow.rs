@@ -94,7 +94,9 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     let samples_of = if tells_ways { one_way } else { all.clone() };
     let (mut by_host, mut notes) = sides(samples_of, seen);
     let told = |host: HostId, slow: &[Slow], together: bool| {
-        decline(seen, &all, host, slow).unwrap_or_else(|| finding(seen, falls, host, slow, together))
+        let plain = finding(seen, falls, host, slow, together);
+        let slower = || decline(seen, &all, host, slow);
+        if plain.kind == FindingKind::FailSlow { slower().unwrap_or(plain) } else { plain }
     };
     let mut found: Vec<(HostId, Finding)> =
         by_host.iter().map(|(host, slow)| (*host, told(*host, slow, false))).collect();
@@ -228,6 +230,7 @@ fn decline(seen: &Seen, all: &[Sample], host: HostId, slow: &[Slow]) -> Option<F
         return None;
     }
     let mut finding = degrading::finding(seen, host, &sides, "from pair round to pair round");
+    finding.direction = Some(Way::together(slow.iter().map(|side| side.way)));
     finding.numbers.insert(Z.to_owned(), slow.iter().map(|side| side.z).reduce(f64::min));
     Some(finding)
 }

@@ -26,17 +26,23 @@ const AROUND_TICKS: u64 = 25;
 /// overflow meanwhile, and a sixth was lost there.
 const HELD_SHARE: f64 = 0.6;
 
-/// Whether what passed to and from a host in a fall was held: echoes that it was to answer or that were
-/// to be answered to it came back, late.
+/// Whether what passed to and from a host in a fall was held: its echoes, and those of others to it, came
+/// back late, and so did handshakes. These a kernel answers alone: where they are in time, it was the
+/// process that stood still.
 pub fn was_held(seen: &Seen, fall: &Fall) -> bool {
     let (first, end) = ticks_within(seen, fall);
-    let of_tick = |(a, b): (HostId, HostId)| {
-        (first..end).filter_map(move |tick| seen.probes.outcome(a, b, Asked::Echo, tick))
+    let late_share = |asked: Asked| {
+        let of_tick = |(a, b): (HostId, HostId)| {
+            (first..end).filter_map(move |tick| seen.probes.outcome(a, b, asked, tick))
+        };
+        let all: Vec<Outcome> = partners(seen, fall.host, asked).flat_map(of_tick).collect();
+        let came_late = |outcome: &&Outcome| **outcome != Outcome::Lost && stalls::is_late(**outcome);
+        let late = all.iter().filter(came_late).count() as f64;
+        (all.len() as u64 >= PROBES_MIN).then_some(late / all.len() as f64)
     };
-    let all: Vec<Outcome> = partners(seen, fall.host, Asked::Echo).flat_map(of_tick).collect();
-    let came_late = |outcome: &&Outcome| **outcome != Outcome::Lost && stalls::is_late(**outcome);
-    let late = all.iter().filter(came_late).count();
-    all.len() as u64 >= PROBES_MIN && late as f64 >= HELD_SHARE * all.len() as f64
+    [Asked::Echo, Asked::Handshake]
+        .into_iter()
+        .all(|asked| late_share(asked).is_some_and(|share| share >= HELD_SHARE))
 }
 
 /// Who stood still when, as it is asked for: the flows of a round ask the same of the same hosts.
