@@ -19,7 +19,13 @@ use super::{
     sequence, slow, stalls,
     summary::{Finding, FindingKind, Severity},
 };
-use crate::model::fleet::host::HostId;
+use crate::model::fleet::{host::HostId, units::RunTime};
+
+/// A window in which the coordinator was held up: since, until, how.
+type Impaired = (RunTime, RunTime, String);
+
+/// Windows no further apart than this have one cause, and are told together.
+const IMPAIRED_ONCE_US: u64 = 5_000_000;
 
 /// What the detectors found.
 #[derive(Clone, Debug, Default)]
@@ -136,13 +142,40 @@ fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Fin
         );
         fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
     }
-    for (since, until, why) in &seen.impaired {
-        let text = format!(
-            "the coordinator itself was held up from {since} to {until} ({why}); look at its CPU, then run again"
-        );
-        let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
-        finding.first_seen_s = Some(since.as_secs_f64());
-        fleet.push(finding);
-    }
+    let near = |one: &Impaired, next: &Impaired| next.0.0.saturating_sub(one.1.0) <= IMPAIRED_ONCE_US;
+    fleet.extend(seen.impaired.chunk_by(near).filter_map(impaired));
     fleet
+}
+
+/// The finding on windows in which the coordinator was held up, one soon after the other.
+fn impaired(windows: &[Impaired]) -> Option<Finding> {
+    let ((since, _, why), (_, until, _)) = (windows.first()?, windows.last()?);
+    let times = if windows.len() > 1 { format!(", {} times", windows.len()) } else { String::new() };
+    let text = format!(
+        "the coordinator itself was held up from {since} to {until}{times} ({why}); look at its CPU, then run again"
+    );
+    let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
+    finding.first_seen_s = Some(since.as_secs_f64());
+    Some(finding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_of_the_coordinator_that_follow_each_other_are_told_once() {
+        let window = |from: u64, to: u64| {
+            (RunTime(from * 1_000_000), RunTime(to * 1_000_000), "it did not run".to_owned())
+        };
+        let mut seen = Seen::default();
+        seen.impaired = vec![window(13, 16), window(16, 18), window(22, 24), window(60, 62)];
+        let told = fleet_findings(&seen, &[], &Explained::default());
+        let texts: Vec<_> =
+            told.iter().map(|finding| (finding.first_seen_s, finding.text.as_str())).collect();
+        assert_eq!(texts.len(), 2, "{texts:?}");
+        assert_eq!((texts[0].0, texts[1].0), (Some(13.0), Some(60.0)));
+        assert!(texts[0].1.contains(", 3 times (it did not run)"), "{texts:?}");
+        assert!(!texts[1].1.contains("times"), "{texts:?}");
+    }
 }

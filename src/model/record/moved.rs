@@ -71,7 +71,7 @@ pub fn moved(before: &Counters, after: &Counters, since: RunTime) -> CountersMov
 }
 
 /// Entries that mean something else than before, and last those that are merely new: whoever answered
-/// first may be an impostor. One that is being asked for is neither failed nor learnt yet.
+/// first may be an impostor.
 fn neighbours(before: &Counters, after: &Counters) -> Vec<Neighbour> {
     let was = |addr: &str| before.neighbours.iter().find(|known| known.addr == addr);
     let news = |now: &&Neighbour| match was(&now.addr) {

@@ -37,7 +37,7 @@ pub fn moment_us(observer: HostId, target: HostId) -> u64 {
 ///
 /// Without an allocation and in half the room of an `Option` a tick: a record of a hundred hosts holds
 /// a million of these.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Outcomes {
     us: [u32; TICKS_A_LINE as usize],
     len: u8,
