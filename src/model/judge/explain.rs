@@ -14,13 +14,17 @@
 //!
 //! What was the matter with the blamed host: `cause`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{
-    falls::Fall,
+    falls::{self, Fall},
     outage::{self, Outage},
     rack::cut::{self, Cut},
-    seen::Seen,
+    seen::{RoundSeen, Seen, WAYS, Way},
+    summary::Direction,
 };
 use crate::model::{
     fleet::{
@@ -197,7 +201,21 @@ pub fn stalled_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
         .filter(|(who, ..)| *who == host)
         .map(|(_, from, to)| to.0.min(end).saturating_sub(from.0.max(start)))
         .sum();
-    stalled as f64 >= STALLED_SHARE * end.saturating_sub(start) as f64
+    stalled > 0 && stalled as f64 >= STALLED_SHARE * loaded_us(seen, fall, start..end) as f64
+}
+
+/// How much of a fall lies in rounds with load that way: between them it only seems to last.
+fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
+    let has_way =
+        |way: &Way| matches!(fall.direction, Direction::Both) || Way::together([*way]) == fall.direction;
+    let loaded = |way: Way| -> u64 {
+        let within = |round: &RoundSeen| {
+            (round.end * SLOT_US).min(us.end).saturating_sub((round.start * SLOT_US).max(us.start))
+        };
+        falls::loaded_rounds(seen, fall.host, way).map(within).sum()
+    };
+    let most = WAYS.into_iter().filter(has_way).map(loaded).max().unwrap_or_default();
+    if most > 0 { most } else { us.end.saturating_sub(us.start) }
 }
 
 /// Share of a fall that the worker itself must have missed for the fall to be its own: after

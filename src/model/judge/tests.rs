@@ -112,6 +112,17 @@ fn a_frozen_worker_says_so_itself_when_it_runs_again() {
 }
 
 #[test]
+fn a_worker_that_stops_for_moments_again_and_again_is_no_dying_card() {
+    let moments = [20, 60, 100, 140];
+    let dead = || moments.into_iter().fold(Story::storm(8, 200), |story, at| story.dead(4, at, at + 6));
+    assert_eq!(judge(&dead().record()).hosts[4].verdict, Verdict::Fail);
+    let frozen = moments.into_iter().fold(dead(), |story, at| story.stalled(4, at, at + 6));
+    let summary = judge(&frozen.record());
+    assert_eq!(summary.hosts[4].verdict, Verdict::Inconclusive);
+    assert_eq!(kinds(&summary, 4), [FindingKind::WorkerFrozen]);
+}
+
+#[test]
 fn a_sender_that_resets_its_streams_for_lack_of_consent_was_not_killed() {
     let story = Story::storm(8, 200).dead(3, 20, 60).dead(3, 75, 115).stream(3, 50, StreamEvent::Reset);
     assert_eq!(kinds(&judge(&story.record()), 3), [FindingKind::DiesUnderLoad]);

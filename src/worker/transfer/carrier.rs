@@ -46,8 +46,8 @@ mod telling;
 const GREETING_US: u64 = 2_000_000;
 
 /// A time round the loop that took longer did not run: a frozen process, a starved or
-/// paused machine.
-const STALLED_US: u64 = 1_000_000;
+/// paused machine. Half of the shortest drop-off there is.
+const STALLED_US: u64 = 250_000;
 
 /// Bytes that are moved between two looks at the clock: about half a millisecond's worth.
 const BUDGET_BYTES: usize = 4 * 1024 * 1024;
