@@ -41,11 +41,13 @@ const CAUSES: &[Claim] =
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
     let mut claimed: BTreeMap<FindingKind, Vec<&Fall>> = BTreeMap::new();
     let mut rest: Vec<&Fall> = Vec::new();
+    let claims: Vec<(&Fall, Option<FindingKind>)> =
+        falls.iter().map(|fall| (*fall, claim_of(seen, fall))).collect();
     // What a kernel or a worker says of a fall comes first; what only seems so from outside does not.
-    let seems = |fall: &&&Fall| claim_of(seen, fall).is_none_or(|kind| FROM_OUTSIDE.contains(&kind));
-    let gaps = stalls::among(seen, &falls.iter().filter(seems).copied().collect::<Vec<_>>());
-    for fall in falls.iter().filter(|fall| !gaps.contains(fall)) {
-        match claim_of(seen, fall) {
+    let seems = claims.iter().filter(|(_, claim)| claim.is_none_or(|kind| FROM_OUTSIDE.contains(&kind)));
+    let gaps = stalls::among(seen, &seems.map(|(fall, _)| *fall).collect::<Vec<_>>());
+    for (fall, claim) in claims.into_iter().filter(|(fall, _)| !gaps.contains(fall)) {
+        match claim {
             Some(kind) => claimed.entry(kind).or_default().push(fall),
             // A card through which small packets pass all along did not die: a moment's
             // silence of its bulk data alone is that of single connections. What lasts and is

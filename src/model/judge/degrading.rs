@@ -127,15 +127,15 @@ pub fn over_rounds(rounds: &[Measured]) -> Option<Decline> {
     let (falling, all) = (0..rounds.len()).flat_map(later).fold((0_u32, 0_u32), |(falling, all), (a, b)| {
         (falling + u32::from(b.relative < a.relative), all + 1)
     });
-    let declines =
-        between >= BETWEEN_MIN * rounds.len() as f64 && f64::from(falling) >= FALLING_MIN * f64::from(all);
+    if between < BETWEEN_MIN * rounds.len() as f64 || f64::from(falling) < FALLING_MIN * f64::from(all) {
+        return None;
+    }
     let opened = rounds.iter().find(|it| it.relative < (1.0 - DEFICIT / 2.0).ln())?;
     Some(Decline {
         first_bps: median(begin, |it| it.bps)?,
         last_bps: median(end, |it| it.bps)?,
         opened_s: opened.at_s,
     })
-    .filter(|_| declines)
 }
 
 /// Mean rates of a host's whole seconds in a round; `None` where half of one is not known.

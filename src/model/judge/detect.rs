@@ -11,9 +11,7 @@ use super::{
     address, cause, checksums, clocks, contact, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
-    frames, latency, limit,
-    loss::{self, Paced},
-    new_flows, outage, paths, precedence,
+    frames, latency, limit, loss, new_flows, outage, paths, precedence,
     rack::{self, Crossings},
     seen::Seen,
     sequence, slow, stalls,
@@ -46,13 +44,9 @@ pub struct Detected {
 pub fn detect(seen: &Seen) -> Detected {
     let mut falls = falls::all(seen);
     falls.extend(outage::falls(seen, &falls));
-    let crossed = || {
-        let crossings = Crossings::of(seen, &falls);
-        (Paced::of(seen, &falls, &crossings), crossings)
-    };
-    let (by_themselves, (explained, (paced, crossings))) = rayon::join(
+    let (by_themselves, (explained, (crossings, paced))) = rayon::join(
         || by_themselves(seen, &falls),
-        || rayon::join(|| explain::explain(seen, &falls), crossed),
+        || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &falls)),
     );
     let mut hosts = of_falls(seen, &falls, &explained, &crossings);
     let mut add = |found: Vec<(HostId, Finding)>| {

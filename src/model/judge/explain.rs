@@ -23,8 +23,7 @@ use super::{
     falls::{self, Fall},
     outage::{self, Outage},
     rack::cut::{self, Cut},
-    seen::{RoundSeen, Seen, WAYS, Way},
-    summary::Direction,
+    seen::{RoundSeen, Seen, Way},
 };
 use crate::model::{
     fleet::{
@@ -206,15 +205,13 @@ pub fn stalled_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
 
 /// How much of a fall lies in rounds with load that way: between them it only seems to last.
 fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
-    let has_way =
-        |way: &Way| matches!(fall.direction, Direction::Both) || Way::together([*way]) == fall.direction;
-    let loaded = |way: Way| -> u64 {
+    let loaded = |way: &Way| -> u64 {
         let within = |round: &RoundSeen| {
             (round.end * SLOT_US).min(us.end).saturating_sub((round.start * SLOT_US).max(us.start))
         };
-        falls::loaded_rounds(seen, fall.host, way).map(within).sum()
+        falls::loaded_rounds(seen, fall.host, *way).map(within).sum()
     };
-    let most = WAYS.into_iter().filter(has_way).map(loaded).max().unwrap_or_default();
+    let most = Way::of_direction(fall.direction).iter().map(loaded).max().unwrap_or_default();
     if most > 0 { most } else { us.end.saturating_sub(us.start) }
 }
 

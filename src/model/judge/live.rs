@@ -183,8 +183,7 @@ impl Live {
                 })
             }
             Turn::Closed { until, .. } => {
-                let other = if way == Way::Tx { Way::Rx } else { Way::Tx };
-                if self.tracks.get(&(host, other)).is_some_and(|track| track.open) {
+                if self.tracks.get(&(host, way.other())).is_some_and(|track| track.open) {
                     return None;
                 }
                 let (direction, since) = self.told.remove(&host)?;

@@ -308,10 +308,21 @@ pub fn answered(
     asked: Asked,
     ticks: Range<u64>,
 ) -> Share {
+    such(seen, pairs, asked, ticks, |outcome| outcome != Outcome::Lost)
+}
+
+/// What pairs asked in some ticks, and what of it came to `is` such an outcome.
+fn such(
+    seen: &Seen,
+    pairs: impl Iterator<Item = (HostId, HostId)>,
+    asked: Asked,
+    ticks: Range<u64>,
+    is: impl Fn(Outcome) -> bool,
+) -> Share {
     let outcomes =
         pairs.flat_map(|(a, b)| ticks.clone().filter_map(move |tick| seen.probes.outcome(a, b, asked, tick)));
     outcomes.fold(Share::default(), |all, outcome| Share {
-        events: all.events + u64::from(outcome != Outcome::Lost),
+        events: all.events + u64::from(is(outcome)),
         of: all.of + 1,
     })
 }

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::model::fleet::host::HostId;
 
-/// Silence between one pair that fails the fleet: less, once, is a lost handshake.
-const PATH_FAIL_S: f64 = 2.0;
+/// Two hosts, the lower number first.
+pub type Pair = (HostId, HostId);
 
 /// Findings on pairs of hosts that neither of them explains.
 pub fn findings(
@@ -36,51 +36,41 @@ pub fn findings(
         hosts.get(&host).into_iter().flatten().filter(|finding| finding.severity == Severity::Fail)
     };
     let is_sick = |host: HostId| fails(host).next().is_some();
+    // What happens beside a host that is sick anyway is that host's, and what happens on a crossing
+    // that has no room for everybody is the crossing's.
+    let is_theirs = |a: HostId, b: HostId| is_sick(a) || is_sick(b) || crossings.troubles(a, b);
     // A dead queue takes some pairs whole, and these again and again; so does a wrong neighbour entry.
     let takes_pairs = |host: HostId| {
         fails(host)
             .any(|finding| matches!(finding.kind, FindingKind::DeadQueue | FindingKind::NeighbourFailure))
     };
-    let mut found: BTreeMap<(HostId, HostId), Finding> = BTreeMap::new();
+    let mut found: BTreeMap<Pair, Finding> = BTreeMap::new();
     for ((a, b), indices) in &explained.paths {
         let own = indices.iter().map(|index| &falls[*index]);
         let own: Vec<&Fall> = own.filter(|fall| !files::stood_still(seen, fall)).collect();
         let Some(first) = own.first() else { continue };
         let again = own.iter().any(|fall| fall.round != first.round);
-        // One silence beside a host that is sick anyway is that host's, and one on a crossing
-        // that has no room for everybody is the crossing's.
-        let sick = is_sick(*a) || is_sick(*b) || crossings.troubles(*a, *b);
-        if (again || !sick) && !takes_pairs(*a) && !takes_pairs(*b) {
+        // One silence may be theirs; who falls silent with the same one again is a path.
+        if (again || !is_theirs(*a, *b)) && !takes_pairs(*a) && !takes_pairs(*b) {
             found.insert((*a, *b), path(seen, *a, *b, &own));
         }
     }
     for ((a, b), finding) in loss::paths::findings(seen, paced, crossings) {
-        if !(is_sick(a) || is_sick(b) || crossings.troubles(a, b)) {
+        if !is_theirs(a, b) {
             // What fell silent loses too.
             found.entry((a, b)).or_insert(finding);
         }
     }
-    for (pair, silences) in silences(seen) {
-        let (a, b) = pair;
-        let theirs = is_sick(a) || is_sick(b) || takes_pairs(a) || takes_pairs(b);
-        if !(theirs || crossings.troubles(a, b)) {
-            found.entry(pair).or_insert_with(|| unanswered(seen, pair, &silences));
+    for ((a, b), silences) in between::silences(seen) {
+        if !is_theirs(a, b) {
+            found.entry((a, b)).or_insert_with(|| unanswered(seen, (a, b), &silences));
         }
     }
     found.into_values().collect()
 }
 
-/// Silences that probes show, by pair.
-fn silences(seen: &Seen) -> BTreeMap<(HostId, HostId), Vec<Silence>> {
-    let mut pairs: BTreeMap<(HostId, HostId), Vec<Silence>> = BTreeMap::new();
-    for silence in between::silences(seen) {
-        pairs.entry(silence.pair).or_default().push(silence);
-    }
-    pairs
-}
-
 /// The finding on a pair that did not reach each other while probes alone tell of it.
-fn unanswered(seen: &Seen, (a, b): (HostId, HostId), silences: &[Silence]) -> Finding {
+fn unanswered(seen: &Seen, (a, b): Pair, silences: &[Silence]) -> Finding {
     let longest_s = silences.iter().map(Silence::for_s).fold(0.0, f64::max);
     let rest = if silences.iter().any(|silence| silence.to_the_end) { ", the last to the end" } else { "" };
     let text = format!(
@@ -100,7 +90,7 @@ fn unanswered(seen: &Seen, (a, b): (HostId, HostId), silences: &[Silence]) -> Fi
 /// The finding on a pair that fell together, and nobody knows which.
 pub fn path(seen: &Seen, a: HostId, b: HostId, falls: &[&Fall]) -> Finding {
     let rounds: BTreeSet<usize> = falls.iter().map(|fall| fall.round).collect();
-    let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= PATH_FAIL_S));
+    let lasting = falls.iter().any(|fall| fall.for_s().is_none_or(|length| length >= between::FAIL_S));
     let severity = if rounds.len() > 1 || lasting { Severity::Fail } else { Severity::Info };
     let both = falls.iter().filter(|fall| fall.host == a).count().max(1);
     let text = format!(

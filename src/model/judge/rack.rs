@@ -66,17 +66,20 @@ pub struct Crossings {
 }
 
 impl Crossings {
-    /// Of a record.
-    pub fn of(seen: &Seen, falls: &[Fall]) -> Self {
+    /// Of a record; and what its paced flows lost where no crossing was crowded, on which that rests.
+    pub fn of<'a>(seen: &'a Seen, falls: &[Fall]) -> (Self, Paced<'a>) {
         let racks = racks(seen);
         if racks.is_empty() {
-            return Self::default();
+            let none = Self::default();
+            let paced = Paced::of(seen, falls, &none);
+            return (none, paced);
         }
         let mut crossings = Self { racks, ..Self::default() };
         (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
         crossings.crowded = narrow::crowded(&crossings, seen);
-        crossings.lossy = crossings.bad(&loss::trials(&Paced::of(seen, falls, &crossings)));
-        crossings
+        let paced = Paced::of(seen, falls, &crossings);
+        crossings.lossy = crossings.bad(&loss::trials(&paced));
+        (crossings, paced)
     }
 
     fn of_pair(&self, from: HostId, to: HostId) -> Option<Crossing> {

@@ -160,7 +160,7 @@ fn explain_away(mut alive: Vec<Sample>, seen: &Seen) -> Vec<Slow> {
 /// The other side of a host that is slow one way, where it is slow too: it takes less to tell that of a
 /// card than to suspect it.
 fn other_side(alive: &[Sample], found: &[Slow], slow: &Slow, sigma: f64) -> Option<Slow> {
-    let way = if slow.way == Way::Tx { Way::Rx } else { Way::Tx };
+    let way = slow.way.other();
     let is_known = found.iter().any(|side| (side.host, side.way) == (slow.host, way));
     let (other, _) = candidate(alive, slow.host, way, sigma, (1.0 - DEFICIT / 2.0).ln())?;
     (!is_known && other.z < Z_ALONE).then_some(other)

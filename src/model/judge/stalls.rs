@@ -218,13 +218,15 @@ pub fn among<'a>(seen: &Seen, falls: &[&'a Fall]) -> Vec<&'a Fall> {
 /// The finding on a host for falls that are gaps.
 pub fn of_falls(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     let gap = |fall: &&Fall| (fall.since * SLOT_US, fall.end().saturating_sub(fall.since) * SLOT_US);
-    finding(seen, host, &falls.iter().map(gap).collect::<Vec<_>>())
+    let mut finding = finding(seen, host, &falls.iter().map(gap).collect::<Vec<_>>());
+    finding.direction = Some(direction(seen, falls));
+    finding
 }
 
 /// The way in which bytes are held in gaps. The other one goes on for a moment, until what was sent
 /// lacks its acknowledgements: where few bytes are under way both seem to stop at once, and of many
 /// streams or of datagrams one alone falls.
-pub fn direction(seen: &Seen, falls: &[&Fall]) -> Direction {
+fn direction(seen: &Seen, falls: &[&Fall]) -> Direction {
     let loads_both = |fall: &&&Fall| {
         let part = seen.rounds.get(fall.round).and_then(|round| round.by_host.get(&fall.host));
         part.is_some_and(|part| WAYS.into_iter().all(|way| !part.of(way).is_empty()))

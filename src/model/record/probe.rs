@@ -73,9 +73,11 @@ impl Outcomes {
 impl FromIterator<Option<u32>> for Outcomes {
     fn from_iter<I: IntoIterator<Item = Option<u32>>>(ticks: I) -> Self {
         let mut all = Self { len: 0, ..Self::unsent() };
-        for outcome in ticks.into_iter().take(all.us.len()) {
-            all.us[usize::from(all.len)] = outcome.map_or(UNSENT, |us| us.min(UNSENT - 1));
+        for (tick, outcome) in ticks.into_iter().take(all.us.len()).enumerate() {
             all.len += 1;
+            if let Some(us) = outcome {
+                all.put(tick, us);
+            }
         }
         all
     }

@@ -107,21 +107,24 @@ fn survived(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 
 /// The finding on a host whose falls nothing else explains.
 pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    let told = |observers| match dies_under_load(seen, host, falls) {
-        Some(tie) => dies(seen, host, falls, tie, observers),
-        None => silence(seen, host, falls, observers),
-    };
-    witnessed(seen, host, falls, healthy, told)
+    witnessed(seen, host, falls, healthy, |observers| {
+        let mut finding = match dies_under_load(seen, host, falls) {
+            Some(tie) => dies(seen, host, falls, tie, observers),
+            None => silence(seen, host, falls, observers),
+        };
+        // TCP falls both ways when one is dead: where probes tell the ways apart, they are right.
+        let dead = falls.iter().find_map(|fall| way::dead_direction(seen, fall));
+        finding.direction = Some(dead.unwrap_or_else(|| super::direction(falls)));
+        finding
+    })
 }
 
 /// The finding on a host whose falls are gaps.
 pub fn gaps(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    let mut finding = witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls));
-    finding.direction = Some(stalls::direction(seen, falls));
-    finding
+    witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls))
 }
 
-/// What is told of a host's falls, given how many saw them, with who they were, and which way.
+/// What is told of a host's falls, given how many healthy hosts saw them: confirmed or not by these.
 fn witnessed(
     seen: &Seen,
     host: HostId,
@@ -139,9 +142,6 @@ fn witnessed(
     let mut finding = told(observers);
     let lasting = falls.iter().any(|fall| fall.until.is_none()) || longest_s(falls) >= OUTAGE_MIN_S;
     finding.confirmed = Some(enough && (falls.len() > 1 || lasting));
-    let dead: Vec<Direction> = falls.iter().filter_map(|fall| way::dead_direction(seen, fall)).collect();
-    // TCP falls both ways when one is dead: where probes tell the ways apart, they are right.
-    finding.direction = Some(dead.first().copied().unwrap_or_else(|| super::direction(falls)));
     if let Some(unknown) = unmeasured(seen, falls) {
         let rest = format!("; what it {} meanwhile is not known", unknown.verb());
         finding.text.push_str(&rest);

@@ -26,11 +26,7 @@ const LOST_FACTOR: f64 = 5.0;
 /// Whether a finding's symptom showed between two hosts while suspects were tried; `None`
 /// where they did not meet, or too little was measured.
 pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> Option<bool> {
-    let ways: &[Way] = match finding.direction {
-        Some(Direction::Tx) => &[Way::Tx],
-        Some(Direction::Rx) => &[Way::Rx],
-        Some(Direction::Both) | None => &[Way::Tx, Way::Rx],
-    };
+    let ways = Way::of_direction(finding.direction.unwrap_or(Direction::Both));
     let any = |of: &dyn Fn(Way) -> Option<bool>| ways.iter().filter_map(|way| of(*way)).reduce(|a, b| a || b);
     match finding.kind {
         FindingKind::FailSlow | FindingKind::Degrading => any(&|way| slow_again(seen, host, way, partner)),

@@ -10,21 +10,16 @@
 use std::collections::BTreeMap;
 
 use super::{Crossings, FAIL, FLEET_FACTOR, Paced, Share, explained};
-use crate::model::{
-    fleet::host::HostId,
-    judge::{
-        cause,
-        localise::Trial,
-        seen::Seen,
-        summary::{Finding, FindingKind, Severity},
-    },
+use crate::model::judge::{
+    cause,
+    localise::Trial,
+    paths::Pair,
+    seen::Seen,
+    summary::{Finding, FindingKind, Severity},
 };
 
 /// Flows that must have lost something: one is a moment's.
 const FLOWS_MIN: usize = 2;
-
-/// Two hosts, the lower number first.
-pub(in crate::model::judge) type Pair = (HostId, HostId);
 
 /// What is lost between two hosts.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,6 +3,7 @@ use crate::model::{
     fleet::units::{BitRate, RunTime},
     judge::{
         checksums::Counted,
+        paths::Pair,
         summary::{Direction, FindingKind, Severity},
         tests::field::{Field, losing},
     },
@@ -12,14 +13,14 @@ use proptest::prelude::*;
 
 /// All findings on hosts.
 fn all(field: &Field) -> Vec<(HostId, Finding)> {
-    let crossings = Crossings::of(&field.seen, &[]);
-    findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings)
+    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    findings(&field.seen, &paced, &crossings)
 }
 
 /// All findings on pairs.
-fn of_pairs(field: &Field) -> Vec<(paths::Pair, Finding)> {
-    let crossings = Crossings::of(&field.seen, &[]);
-    paths::findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings)
+fn of_pairs(field: &Field) -> Vec<(Pair, Finding)> {
+    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    paths::findings(&field.seen, &paced, &crossings)
 }
 
 /// What is found of a fleet of eight: host, kind and direction.

@@ -10,26 +10,32 @@
 //!
 //! Whose a silence is that bytes show: `explain`. Single packets that are lost: `loss::paths`.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{answered, are_answered, partners};
 use crate::model::{
-    fleet::host::HostId,
-    judge::seen::{
-        Seen,
-        probes::{Asked, Outcome},
+    judge::{
+        paths::Pair,
+        seen::{
+            Seen,
+            probes::{Asked, Outcome},
+        },
     },
     record::probe::TICK_US,
 };
 
-/// Ticks on end without an answer: two seconds', as long as a path's silence must be to fail the fleet.
-const TICKS_MIN: u64 = 10;
+/// Silence between two hosts that fails the fleet, seconds: less, once, is a lost handshake.
+pub const FAIL_S: f64 = 2.0;
+
+/// As many ticks on end without an answer.
+const TICKS_MIN: u64 = (FAIL_S * 1e6) as u64 / TICK_US;
 
 /// A silence between two hosts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Silence {
-    /// Who, the lower number first.
-    pub pair: (HostId, HostId),
     /// The ticks without an answer.
     pub ticks: Range<u64>,
     /// Whether it lasted as long as there were probes.
@@ -48,14 +54,14 @@ impl Silence {
     }
 }
 
-/// All silences between two hosts that are neither's, by pair and onset.
-pub fn silences(seen: &Seen) -> Vec<Silence> {
-    let pairs: BTreeSet<(HostId, HostId)> =
-        seen.probes.pairs(Asked::Echo).map(|(a, b)| (a.min(b), a.max(b))).collect();
-    pairs.into_iter().flat_map(|pair| between(seen, pair)).collect()
+/// All silences between two hosts that are neither's, by onset.
+pub fn silences(seen: &Seen) -> BTreeMap<Pair, Vec<Silence>> {
+    let pairs: BTreeSet<Pair> = seen.probes.pairs(Asked::Echo).map(|(a, b)| (a.min(b), a.max(b))).collect();
+    let all = pairs.into_iter().map(|pair| (pair, between(seen, pair)));
+    all.filter(|(_, silences)| !silences.is_empty()).collect()
 }
 
-fn between(seen: &Seen, (a, b): (HostId, HostId)) -> Vec<Silence> {
+fn between(seen: &Seen, (a, b): Pair) -> Vec<Silence> {
     let asked = [(a, b), (b, a)].into_iter().flat_map(|(from, to)| {
         [Asked::Echo, Asked::Handshake].map(|how| seen.probes.outcomes(from, to, how))
     });
@@ -65,27 +71,19 @@ fn between(seen: &Seen, (a, b): (HostId, HostId)) -> Vec<Silence> {
         // A tick of which nothing is known ends a silence as an answer does.
         outcomes.map(|outcome| outcome == Outcome::Lost).reduce(|all, lost| all && lost) == Some(true)
     };
-    let (mut found, mut since) = (Vec::new(), None);
     let end = seen.probes.ticks();
-    for tick in 0..=end {
-        let silent = tick < end && is_silent(tick);
-        match since {
-            None if silent => since = Some(tick),
-            Some(from) if !silent => {
-                since = None;
-                let ticks = from..tick;
-                if ticks.end - ticks.start >= TICKS_MIN && both_answer_others(seen, (a, b), &ticks) {
-                    found.push(Silence { pair: (a, b), to_the_end: tick == end, ticks });
-                }
-            }
-            _ => {}
-        }
-    }
-    found
+    let ticks: Vec<(u64, bool)> = (0..end).map(|tick| (tick, is_silent(tick))).collect();
+    ticks
+        .chunk_by(|a, b| a.1 == b.1)
+        .filter(|run| run[0].1 && run.len() as u64 >= TICKS_MIN)
+        .map(|run| run[0].0..run[0].0 + run.len() as u64)
+        .filter(|ticks| both_answer_others(seen, (a, b), ticks))
+        .map(|ticks| Silence { to_the_end: ticks.end == end, ticks })
+        .collect()
 }
 
 /// Whether both answered and were answered by all others.
-fn both_answer_others(seen: &Seen, (a, b): (HostId, HostId), ticks: &Range<u64>) -> bool {
+fn both_answer_others(seen: &Seen, (a, b): Pair, ticks: &Range<u64>) -> bool {
     [(a, b), (b, a)].into_iter().all(|(own, other)| {
         let others = partners(seen, own, Asked::Echo).filter(|(from, to)| *from != other && *to != other);
         are_answered(answered(seen, others, Asked::Echo, ticks.clone())) == Some(true)
@@ -96,6 +94,7 @@ fn both_answer_others(seen: &Seen, (a, b): (HostId, HostId), ticks: &Range<u64>)
 mod tests {
     use super::*;
     use crate::model::{
+        fleet::host::HostId,
         judge::{detect::detect, summary::FindingKind, tests::field::Field},
         plan::layout::StageKind,
     };
@@ -115,9 +114,8 @@ mod tests {
     fn two_that_reach_everybody_but_each_other_for_two_seconds_are_a_path() {
         let cut = |from, to, tick| are(1, 4)(from, to) && (30..55).contains(&tick);
         let seen = seen(cut);
-        let found = silences(&seen);
-        let want = Silence { pair: (HostId(1), HostId(4)), ticks: 30..55, to_the_end: false };
-        assert_eq!(found, [want]);
+        let want = Silence { ticks: 30..55, to_the_end: false };
+        assert_eq!(silences(&seen), BTreeMap::from([((HostId(1), HostId(4)), vec![want])]));
         let detected = detect(&seen);
         assert!(detected.hosts.values().all(Vec::is_empty), "{:?}", detected.hosts);
         let kinds: Vec<_> =
@@ -134,10 +132,10 @@ mod tests {
         let by_chance = |from: u16, to: u16, tick: u64| {
             (u64::from(from) * 7 + u64::from(to) * 13 + tick * 5).is_multiple_of(3)
         };
-        assert_eq!(silences(&seen(short)), []);
-        assert_eq!(silences(&seen(dead)), []);
-        assert_eq!(silences(&seen(racks)), []);
-        assert_eq!(silences(&seen(one_asks_in_vain)), []);
-        assert_eq!(silences(&seen(by_chance)), []);
+        assert_eq!(silences(&seen(short)), BTreeMap::new());
+        assert_eq!(silences(&seen(dead)), BTreeMap::new());
+        assert_eq!(silences(&seen(racks)), BTreeMap::new());
+        assert_eq!(silences(&seen(one_asks_in_vain)), BTreeMap::new());
+        assert_eq!(silences(&seen(by_chance)), BTreeMap::new());
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use super::{PROBES_MIN, observers_of, partners, shown_to_most, ticks_within};
+use super::{PROBES_MIN, observers_of, partners, shown_to_most, such, ticks_within};
 use crate::model::{
     fleet::host::HostId,
     judge::{
@@ -31,18 +31,15 @@ const HELD_SHARE: f64 = 0.6;
 /// process that stood still.
 pub fn was_held(seen: &Seen, fall: &Fall) -> bool {
     let (first, end) = ticks_within(seen, fall);
-    let late_share = |asked: Asked| {
-        let of_tick = |(a, b): (HostId, HostId)| {
-            (first..end).filter_map(move |tick| seen.probes.outcome(a, b, asked, tick))
-        };
-        let all: Vec<Outcome> = partners(seen, fall.host, asked).flat_map(of_tick).collect();
-        let came_late = |outcome: &&Outcome| **outcome != Outcome::Lost && stalls::is_late(**outcome);
-        let late = all.iter().filter(came_late).count() as f64;
-        (all.len() as u64 >= PROBES_MIN).then_some(late / all.len() as f64)
-    };
-    [Asked::Echo, Asked::Handshake]
-        .into_iter()
-        .all(|asked| late_share(asked).is_some_and(|share| share >= HELD_SHARE))
+    [Asked::Echo, Asked::Handshake].into_iter().all(|asked| {
+        let late = such(seen, partners(seen, fall.host, asked), asked, first..end, came_late);
+        late.of >= PROBES_MIN && late.rate() >= HELD_SHARE
+    })
+}
+
+/// Whether an answer came, and late.
+fn came_late(outcome: Outcome) -> bool {
+    outcome != Outcome::Lost && stalls::is_late(outcome)
 }
 
 /// Who stood still when, as it is asked for: the flows of a round ask the same of the same hosts.
@@ -75,7 +72,7 @@ fn is_held(seen: &Seen, host: HostId, ticks: &Range<u64>, never_too: bool) -> bo
         observers
             .iter()
             .filter_map(|observer| seen.probes.outcome(*observer, host, Asked::Echo, tick))
-            .any(|outcome| outcome != Outcome::Lost && stalls::is_late(outcome))
+            .any(came_late)
     };
     if !ticks.clone().any(|tick| is_out(tick) && (never_too || some_answered_late(tick))) {
         return false;

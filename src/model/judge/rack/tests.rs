@@ -10,7 +10,7 @@ fn crosses(a: u16, b: u16) -> bool {
 }
 
 fn kinds(field: &Field) -> Vec<(FindingKind, Severity)> {
-    let findings = Crossings::of(&field.seen, &[]).findings();
+    let findings = Crossings::of(&field.seen, &[]).0.findings();
     findings.into_iter().map(|finding| (finding.kind, finding.severity)).collect()
 }
 
@@ -19,19 +19,17 @@ fn an_uplink_that_loses_is_the_racks_and_no_host_s() {
     let mut field = two_racks();
     field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
     assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail); 2], "each way");
-    let crossings = Crossings::of(&field.seen, &[]);
-    assert!(loss::findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings).is_empty());
+    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    assert!(loss::findings(&field.seen, &paced, &crossings).is_empty());
 }
 
 #[test]
 fn a_sick_host_behind_a_lossy_uplink_is_found_beside_it() {
     let mut field = two_racks();
     field.paced(|a, b| if crosses(a, b) || a == 5 { 0.03 } else { 0.0 });
-    let crossings = Crossings::of(&field.seen, &[]);
-    let hosts: Vec<u16> = loss::findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings)
-        .into_iter()
-        .map(|(host, _)| host.0)
-        .collect();
+    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    let hosts: Vec<u16> =
+        loss::findings(&field.seen, &paced, &crossings).into_iter().map(|(host, _)| host.0).collect();
     assert_eq!(hosts, [5]);
     assert!(!crossings.findings().is_empty());
 }
@@ -98,6 +96,6 @@ fn what_is_lost_in_the_queue_of_a_congested_uplink_is_no_fault_of_it() {
     field.matchings(|a, b, crossing| if crosses(a, b) { 30e6 / crossing as f64 } else { 78e6 });
     field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
     assert_eq!(kinds(&field), [(FindingKind::SharedCongestion, Severity::Info); 2]);
-    let crossings = Crossings::of(&field.seen, &[]);
-    assert!(loss::findings(&field.seen, &Paced::of(&field.seen, &[], &crossings), &crossings).is_empty());
+    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    assert!(loss::findings(&field.seen, &paced, &crossings).is_empty());
 }

@@ -149,6 +149,24 @@ impl Way {
         }
     }
 
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Tx => Self::Rx,
+            Self::Rx => Self::Tx,
+        }
+    }
+
+    /// The ways of a direction.
+    pub const fn of_direction(direction: Direction) -> &'static [Self] {
+        match direction {
+            Direction::Tx => &[Self::Tx],
+            Direction::Rx => &[Self::Rx],
+            Direction::Both => &WAYS,
+        }
+    }
+
     /// The direction that these ways make together.
     pub fn together(ways: impl IntoIterator<Item = Self>) -> Direction {
         let (mut tx, mut rx) = (false, false);
