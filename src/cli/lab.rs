@@ -71,14 +71,19 @@ pub(super) fn spec(hosts: u16, shape: &LabArgs) -> Result<LabSpec, Failure> {
 
 /// Starts a lab, once the programs that it is made with are there.
 pub(super) fn start(exe: &Path, spec: &LabSpec) -> Result<Lab, Failure> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // An unprivileged user's PATH often lacks the last two.
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    need_tools(&folders.collect::<Vec<_>>())?;
+    can_be_built()?;
     if let Some(warning) = spec.load_warning() {
         output::note(&format!("warning: {warning}"));
     }
     Lab::start(exe, spec).context("cannot build the lab").map_err(Failure::failed)
+}
+
+/// Whether the programs that labs are made with are there.
+pub(super) fn can_be_built() -> Result<(), Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // An unprivileged user's PATH often lacks the last two.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    need_tools(&folders.collect::<Vec<_>>())
 }
 
 fn need_tools(folders: &[PathBuf]) -> Result<(), Failure> {

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 
-use super::{args::ScoreArgs, exit, failure::Failure, files, output, scenarios};
+use super::{args::ScoreArgs, exit, failure::Failure, files, lab, output, scenarios};
 use crate::{
     lab::score::{self, CASES, Case, Heard, Load, Outcome},
     model::judge::summary::Summary,
@@ -55,6 +55,10 @@ pub(super) fn main(args: &ScoreArgs) -> Result<u8, Failure> {
         outcomes.iter().any(|own| own.case == turn.case.name && own.seed == turn.seed)
     };
     let left: Vec<Turn> = turns.iter().copied().filter(|turn| !done(turn, &outcomes)).collect();
+    if !left.is_empty() {
+        // Else each run would fail, and be written down as a wrong verdict.
+        lab::can_be_built()?;
+    }
     output::note(&format!("{} runs, {} of them done", turns.len(), turns.len() - left.len()));
     for (at, turn) in left.iter().enumerate() {
         let outcome = run(turn, &out, args.keep.as_deref())?;

@@ -51,6 +51,12 @@ const LATE_SHARE: f64 = 0.01;
 /// Late probes of a host in all: fewer are a moment's, not a card's.
 const LATE_MIN: usize = 6;
 
+/// The number of a finding that says how many probes it rests on …
+pub const PROBES: &str = "probes";
+
+/// … and how many of them were late.
+pub const LATE_PROBES: &str = "late_probes";
+
 /// By observer and target: round trips, microseconds; what had no answer counts as a second,
 /// so that a silence is not left out of its own measure.
 type Trips = BTreeMap<(HostId, HostId), Vec<u32>>;
@@ -168,8 +174,8 @@ fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64
         ("median_s", median / 1e6),
         ("p99_s", p99 / 1e6),
         ("fleet_p99_s", fleet / 1e6),
-        ("probes", own.len() as f64),
-        ("late_probes", late as f64),
+        (PROBES, own.len() as f64),
+        (LATE_PROBES, late as f64),
     ];
     finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
     finding

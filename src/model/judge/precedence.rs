@@ -6,7 +6,9 @@
 use super::{
     cause::load::ANSWERED,
     frames::FRAME_LOST,
+    latency::{LATE_PROBES, PROBES},
     new_flows::ATTEMPTS,
+    slow::DEFICIT_SHARE,
     summary::{Finding, FindingKind, Severity},
 };
 
@@ -63,6 +65,10 @@ const SOFT: [FindingKind; 11] = [
     FailSlow,
 ];
 
+/// The deficit from which on a host is so slow that what others send it by the fleet's measure stands
+/// in its queues for a second.
+const FAR_SLOWER: f64 = 0.8;
+
 /// Whether `other` explains `kind` on the same host.
 fn outranks(other: FindingKind, kind: FindingKind) -> bool {
     match kind {
@@ -101,6 +107,17 @@ fn only_collapses(finding: &Finding) -> bool {
     matches!(finding.kind, Outage | DiesUnderLoad) && finding.numbers.contains_key(ANSWERED)
 }
 
+/// Whether a finding rests on what a host this slow makes of its own accord: what is more than it
+/// carries stands in its queues for a while. Who is always late is slow for that, and not late for this.
+fn stood_in_queues(finding: &Finding) -> bool {
+    let number = |name| finding.number(name).unwrap_or(0.0);
+    match finding.kind {
+        Stalls => true,
+        Latency | LatencyUnderLoad => number(LATE_PROBES) * 2.0 < number(PROBES),
+        _ => false,
+    }
+}
+
 /// Leaves one finding for each cause: what a finding at least as grave explains is taken out, and
 /// returned.
 pub fn keep_causes(findings: &mut Vec<Finding>) -> Vec<Finding> {
@@ -113,6 +130,12 @@ pub fn keep_causes(findings: &mut Vec<Finding>) -> Vec<Finding> {
     };
     if findings.iter().any(makes_collapse) {
         findings.retain(|finding| !only_collapses(finding));
+    }
+    let is_far_slower = |finding: &Finding| {
+        finding.kind == FailSlow && finding.number(DEFICIT_SHARE).is_some_and(|share| share >= FAR_SLOWER)
+    };
+    if findings.iter().any(is_far_slower) {
+        findings.retain(|finding| !stood_in_queues(finding));
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();

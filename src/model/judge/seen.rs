@@ -95,6 +95,8 @@ pub struct Seen {
     pub capacities: Capacities,
     /// The fleet's medians of it, to send and to receive, bits per second.
     fleet_capacity: (Option<f64>, Option<f64>),
+    /// The sides of hosts that are always as slow as calibration found them.
+    always_slow: BTreeSet<(HostId, Way)>,
     /// And in the smallest frames a second, where that was measured.
     pub frame_rates: FrameRates,
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
@@ -210,6 +212,7 @@ impl Seen {
         self.stalled.sort_by_key(|(_, from, _)| *from);
         self.connects.sort_by_key(|(at, flow, _)| (*at, *flow));
         self.moved.sort_by_key(|(host, at, _)| (*at, *host));
+        self.always_slow = self.always_slow();
     }
 
     /// Takes one line.

@@ -54,6 +54,9 @@ const Z_SUSPECT: f64 = -2.0;
 /// The number of a finding that says how many standard errors its slowest side lies under its class.
 const Z: &str = "z";
 
+/// The number of a finding that says what share of its class a host's slowest side lacks.
+pub const DEFICIT_SHARE: &str = "deficit_share";
+
 /// Scatter of healthy flows is never taken for less: when healthy peers agree within 0.1 %,
 /// a gap of 1 % would score beyond ten.
 const SIGMA_MIN: f64 = 0.03;
@@ -279,7 +282,7 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
         }
     };
     let mut numbers = vec![
-        ("deficit_share", deficit),
+        (DEFICIT_SHARE, deficit),
         ("goodput_bps", bps.round()),
         ("class_bps", class_bps.round()),
         ("flows", flows as f64),

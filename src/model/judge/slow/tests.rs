@@ -1,5 +1,9 @@
 use super::*;
-use crate::model::judge::tests::field::Field;
+use crate::model::{
+    fleet::units::BitRate,
+    judge::{falls, tests::field::Field},
+    record::line::DatagramFlow,
+};
 
 /// Directions found of eight hosts of which the third carries such shares of its class.
 fn found(tx: f64, rx: f64) -> Vec<(u16, Option<Direction>)> {
@@ -32,4 +36,32 @@ fn the_other_side_of_a_slow_host_takes_less_to_be_told() {
         let want: Vec<_> = want.map(|direction| (2, Some(direction))).into_iter().collect();
         assert_eq!(found(tx, rx), want, "{tx} {rx}");
     }
+}
+
+/// At a tenth of its class from the first to the last moment: what its class carries is no measure of it,
+/// nor of its partners beside it, and frames by the fleet's measure stand in its queues.
+#[test]
+fn who_is_always_slow_did_not_fall() {
+    let found = |later: f64| {
+        let mut field = Field::of(8);
+        let calibrated = |host: u16| Some(BitRate::from_bps(if host == 2 { 5_000_000 } else { 57_000_000 }));
+        field.seen.calibrated((0..8).map(|id| (HostId(id), (calibrated(id), calibrated(id)))).collect());
+        let carries = |a: u16, b: u16| if a == 2 || b == 2 { later } else { 57e6 };
+        field.matchings(|from, to, _| carries(from, to));
+        field.storm(3, |from, to, _| carries(from, to) / 7.0);
+        field.frames(1514, 3000, 0.05, |from, to, sent| DatagramFlow {
+            received: if from == 2 || to == 2 { 0 } else { sent },
+            ..DatagramFlow::default()
+        });
+        field.seen.settle();
+        let falls = falls::all(&field.seen);
+        let slow = findings(&field.seen, &falls).into_iter();
+        let of_falls: BTreeSet<u16> = falls.iter().map(|fall| fall.host.0).collect();
+        (of_falls, slow.map(|(host, it)| (host.0, it.kind)).collect::<Vec<_>>())
+    };
+    assert_eq!(found(5e6), (BTreeSet::new(), vec![(2, FindingKind::FailSlow)]));
+    let (falls, _) = found(57e6);
+    assert!(falls.contains(&2), "calibration alone found it slow: that it lost frames later is a fall");
+    let (falls, _) = found(0.0);
+    assert!(falls.contains(&2), "who carries nothing at all is not slow");
 }
