@@ -228,9 +228,8 @@ fn way_of_datagrams(seen: &Seen, host: HostId) -> Option<Direction> {
         }
         share.rate()
     });
-    let is_dead = |way: usize| {
-        missing[way] >= DATAGRAMS_MISSING && missing[way] >= ONE_WAY_FACTOR * missing[1 - way]
-    };
+    let is_dead =
+        |way: usize| missing[way] >= DATAGRAMS_MISSING && missing[way] >= ONE_WAY_FACTOR * missing[1 - way];
     (0..WAYS.len()).find(|way| is_dead(*way)).map(|way| Way::together([WAYS[way]]))
 }
 

@@ -28,6 +28,7 @@ use crate::model::{
     },
 };
 
+mod always_slow;
 mod carried;
 pub mod probes;
 mod round;
@@ -212,7 +213,7 @@ impl Seen {
         self.stalled.sort_by_key(|(_, from, _)| *from);
         self.connects.sort_by_key(|(at, flow, _)| (*at, *flow));
         self.moved.sort_by_key(|(host, at, _)| (*at, *host));
-        self.always_slow = self.always_slow();
+        self.always_slow = self.find_always_slow();
     }
 
     /// Takes one line.

@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::record::line::DatagramFlow;
 use crate::model::judge::tests::field::Field;
+use crate::model::record::line::DatagramFlow;
 
 fn found(done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
     let mut field = Field::of(8);

@@ -2,30 +2,24 @@
 
 use std::{collections::BTreeSet, ops::Range};
 
-use super::{FlowSeen, RoundSeen, Seen, WAYS, Way};
+use super::{FlowSeen, RoundSeen, Seen, Way};
 use crate::model::{
     fleet::{
         host::HostId,
         units::{BitRate, SLOT_US},
     },
-    judge::{fall::LOADED, robust},
-    plan::{
-        layout::{FlowId, StageKind},
-        schedule::Capacities,
-    },
+    judge::robust,
+    plan::{layout::FlowId, schedule::Capacities},
 };
 
 /// Below this share of the fleet's median, a calibrated capacity is taken for the death of
 /// the card during calibration and not for its level: a factor of five is beyond any mix of
 /// healthy cards of one class, and only sets what a later fall is measured against.
-const CAPACITY_CREDIBLE: f64 = 0.2;
+pub(super) const CAPACITY_CREDIBLE: f64 = 0.2;
 
 /// Share of what a host was calibrated to carry from which on its queues may overflow: frames count
 /// their headers, and calibration did not.
-const FULL_SHARE: f64 = 0.9;
-
-/// Slots under full load that show what a host carries: five seconds'.
-const SLOW_SLOTS_MIN: usize = 50;
+pub(super) const FULL_SHARE: f64 = 0.9;
 
 /// What the flows of a host came to in a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -153,12 +147,20 @@ impl Seen {
     }
 
     /// What a host was calibrated to carry one way, however little.
-    fn calibrated_bps(&self, host: HostId, way: Way) -> Option<f64> {
+    pub(super) fn calibrated_bps(&self, host: HostId, way: Way) -> Option<f64> {
         let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
             Way::Tx => *tx,
             Way::Rx => *rx,
         };
         self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64)
+    }
+
+    /// The fleet's median of what hosts were calibrated to carry.
+    pub(super) const fn fleet_bps(&self, way: Way) -> Option<f64> {
+        match way {
+            Way::Tx => self.fleet_capacity.0,
+            Way::Rx => self.fleet_capacity.1,
+        }
     }
 
     /// Whether a round asks more of one end of a flow than it was calibrated to carry: the rate of
@@ -172,9 +174,7 @@ impl Seen {
 
     /// The capacity of a host one way: as calibrated, else the fleet's median.
     pub fn capacity(&self, host: HostId, way: Way) -> Option<f64> {
-        let own = self.calibrated_bps(host, way);
-        let fleet = if way == Way::Tx { self.fleet_capacity.0 } else { self.fleet_capacity.1 };
-        match (own, fleet) {
+        match (self.calibrated_bps(host, way), self.fleet_bps(way)) {
             // A card that died while it was calibrated has no level of its own.
             (Some(own), Some(fleet)) if own < fleet * CAPACITY_CREDIBLE => {
                 Some(if self.always_slow.contains(&(host, way)) { own } else { fleet })
@@ -182,38 +182,6 @@ impl Seen {
             (Some(own), _) => Some(own),
             (None, fleet) => fleet,
         }
-    }
-
-    /// The sides of hosts that carried next to nothing when they were calibrated, and just that ever
-    /// after: these did not die meanwhile.
-    pub(super) fn always_slow(&self) -> BTreeSet<(HostId, Way)> {
-        let sides = self.hosts.iter().flat_map(|host| WAYS.map(|way| (host.id, way)));
-        let is_slow = |(host, way): &(HostId, Way)| {
-            let Some(calibrated) = self.calibrated_bps(*host, *way) else { return false };
-            let carried: Vec<f64> = self
-                .rounds
-                .iter()
-                .filter(|round| round.kind == StageKind::Load && round.saturates())
-                .filter(|round| round.by_host.get(host).is_some_and(|part| part.load(*way) >= LOADED))
-                .flat_map(|round| self.bps_in(round, *host, *way, round.slots()))
-                .flatten()
-                .collect();
-            let agrees = |bps: f64| (0.5..=2.0).contains(&(bps / calibrated.max(1.0)));
-            carried.len() >= SLOW_SLOTS_MIN
-                && [0.25, 0.9].into_iter().all(|q| robust::quantile(&carried, q).is_some_and(agrees))
-        };
-        sides.filter(is_slow).collect()
-    }
-
-    /// Whether a round asks more of a host that is always slow than that carries: what is paced by the
-    /// fleet's rate of frames stands in its queues beyond the round's end.
-    pub fn asks_too_much(&self, round: &RoundSeen, host: HostId, way: Way) -> bool {
-        if !self.always_slow.contains(&(host, way)) {
-            return false;
-        }
-        let asked = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
-        let endless = round.frame_bytes().is_some() && !round.is_paced();
-        endless || self.calibrated_bps(host, way).is_some_and(|bps| asked > FULL_SHARE * bps)
     }
 
     /// What a host is to carry one way in a slot of a round, in bits per second; `None` where
@@ -231,18 +199,7 @@ impl Seen {
             }
         }
         let whole = self.capacity(host, way)? * part.load(way);
-        let slow = part.of(way).iter().filter_map(|id| {
-            let peer = self.flows.get(id)?.peer_of(host);
-            self.always_slow.contains(&(peer, way.other())).then_some(peer)
-        });
-        // With who is always slow no more passes than that one carries.
-        let flows = part.of(way).len().max(1) as f64;
-        let missing = slow.filter_map(|peer| {
-            let theirs = round.by_host.get(&peer)?;
-            let fair = self.capacity(peer, way.other())? / theirs.of(way.other()).len().max(1) as f64;
-            Some((whole / flows - fair).max(0.0))
-        });
-        Some(whole - missing.sum::<f64>())
+        Some(whole - self.missing_with_slow(part, host, way, whole))
     }
 
     /// The hosts that `host` exchanged data with, one way, in slots of a round, as far as any of
