@@ -15,7 +15,8 @@ use anyhow::{Context as _, anyhow};
 use super::{args::ScoreArgs, exit, failure::Failure, files, lab, output, scenarios};
 use crate::{
     lab::score::{self, CASES, Case, Heard, Load, Outcome},
-    model::judge::summary::Summary,
+    model::judge::summary::{FleetVerdict, Summary},
+    sys::contained,
     worker::bench::Machine,
 };
 
@@ -202,6 +203,7 @@ fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure>
         .args(&drawn.flags)
         .args(drawn.faults.iter().flat_map(|fault| ["--fault", fault]))
         .stdin(Stdio::null());
+    contained::tie(&mut command);
     let (heard, log) = listen(&mut command)?;
     let folder = scratch.0.join("latest");
     let Ok(text) = fs::read_to_string(folder.join("summary.json")) else {
@@ -215,6 +217,10 @@ fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure>
     let summary: Summary = serde_json::from_str(&text)
         .with_context(|| format!("cannot read the summary of {}", turn.case.name))
         .map_err(Failure::failed)?;
+    if summary.verdict == FleetVerdict::Interrupted {
+        let error = anyhow!("{}, seed {}: somebody stopped the run", turn.case.name, turn.seed);
+        return Err(Failure::failed(error).help("the same command again goes on with it"));
+    }
     if let Some(keep) = keep {
         kept::keep(&folder, &kept::folder(keep, turn))?;
     }

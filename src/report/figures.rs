@@ -66,12 +66,18 @@ pub fn seconds(s: Option<f64>) -> String {
     s.filter(|s| s.is_finite()).map_or_else(|| UNMEASURED.to_owned(), |s| format!("{s:.1} s"))
 }
 
-/// A share of 0 to 1 in per cent: `97 %`. Below all, nothing reads `100 %`.
+/// A share of 0 to 1 in per cent: `97 %`, `6.9 %`, `0.35 %`. Below all, nothing reads `100 %`, and above
+/// nothing `0 %`.
 pub fn share(share: Option<f64>) -> String {
-    match share.filter(|share| share.is_finite()) {
-        None => UNMEASURED.to_owned(),
-        Some(share) if share < 1.0 => format!("{:.0} %", (share * 100.0).floor()),
-        Some(share) => format!("{:.0} %", share * 100.0),
+    let Some(percent) = share.filter(|share| share.is_finite()).map(|share| share * 100.0) else {
+        return UNMEASURED.to_owned();
+    };
+    match percent {
+        _ if percent <= 0.0 || percent >= 100.0 => format!("{percent:.0} %"),
+        _ if percent < 0.01 => "under 0.01 %".to_owned(),
+        _ if percent < 0.995 => format!("{percent:.2} %"),
+        _ if percent < 9.95 => format!("{percent:.1} %"),
+        _ => format!("{:.0} %", percent.min(99.0)),
     }
 }
 
@@ -123,9 +129,19 @@ mod tests {
     }
 
     #[test]
-    fn nearly_all_is_not_all() {
-        assert_eq!(share(Some(0.999)), "99 %");
-        assert_eq!(share(Some(1.0)), "100 %");
+    fn nearly_all_is_not_all_and_hardly_any_not_none() {
+        for (of, want) in [
+            (1.0, "100 %"),
+            (0.999, "99 %"),
+            (0.1198, "12 %"),
+            (0.069, "6.9 %"),
+            (0.009_96, "1.0 %"),
+            (0.0035, "0.35 %"),
+            (0.000_01, "under 0.01 %"),
+            (0.0, "0 %"),
+        ] {
+            assert_eq!(share(Some(of)), want);
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! of streams: each is an *axis*. A fall is tied to an axis when its host was put at that level
 //! at most so many seconds of load before, counted since it last stood clearly below, or was
 //! down. Of several axes the one to which most falls are tied is told; among equals the first
-//! whose level had not been held for [`HELD_SLOTS`] before.
+//! whose level had not been held for [`HELD_SLOTS`] before. Streams are not told of a card that fell
+//! with few of them as well: there it is the rate.
 //!
 //! By the plan, not by what was carried: of a host that is dying that says nothing.
 
@@ -178,8 +179,20 @@ impl Levels {
     /// The highest level at which one of these falls began: its own slot counts as down, so the
     /// one before it within its round, or the level to which the load had just risen.
     fn at(&self, falls: &[&Fall]) -> Option<f64> {
+        self.each(falls).reduce(f64::max)
+    }
+
+    /// The level at which each of these falls began, where that is known.
+    fn each(&self, falls: &[&Fall]) -> impl Iterator<Item = f64> {
         let of = |fall: &&Fall| self.slots.get(..fall.since as usize)?.last().copied().flatten();
-        falls.iter().filter_map(of).reduce(f64::max)
+        falls.iter().filter_map(of)
+    }
+
+    /// Whether some of these falls began at a small part of the level of others: then it is not this
+    /// that the card does not hold.
+    pub fn differ(&self, falls: &[&Fall]) -> bool {
+        let (least, most) = (self.each(falls).reduce(f64::min), self.at(falls));
+        least.zip(most).is_some_and(|(least, most)| least < RISEN * most)
     }
 
     /// How often the load rose to the highest level at which one of these falls began.

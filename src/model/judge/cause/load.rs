@@ -73,6 +73,10 @@ pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie
     let (axis, (failures, levels)) =
         all.into_iter().reduce(|best, other| if rank(&other.1) > rank(&best.1) { other } else { best })?;
     let is_tied = failures * 2 > falls.len() && (failures >= 2 || to_the_end);
+    let (axis, levels) = match axis {
+        Axis::Streams if levels.differ(falls) => (Axis::Rate, Levels::of(seen, host, Axis::Rate, falls)),
+        told => (told, levels),
+    };
     is_tied.then(|| Tie {
         axis,
         tries: levels.tries(falls),

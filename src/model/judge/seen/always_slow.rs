@@ -60,17 +60,19 @@ impl Seen {
     }
 
     /// Whether a round asks more of a host that is always slow, or of all its partners that are, than
-    /// these carry.
+    /// these carry. Permission to send stands in the same queues, so that the other way is silent too.
     pub fn asks_too_much(&self, round: &RoundSeen, host: HostId, way: Way) -> bool {
         if self.always_slow.is_empty() {
             return false;
         }
+        let floods = |host| WAYS.into_iter().any(|way| self.floods(round, host, way));
         let own = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
         let peers = own.iter().filter_map(|id| Some(self.flows.get(id)?.peer_of(host)));
-        let mut theirs = peers.map(|peer| self.floods(round, peer, way.other())).peekable();
-        self.floods(round, host, way) || (theirs.peek().is_some() && theirs.all(|floods| floods))
+        let mut theirs = peers.map(floods).peekable();
+        floods(host) || (theirs.peek().is_some() && theirs.all(|floods| floods))
     }
 
+    /// Whether a round asks more of one side that is always slow than that carries.
     fn floods(&self, round: &RoundSeen, host: HostId, way: Way) -> bool {
         let asked = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
         let endless = round.frame_bytes().is_some() && !round.is_paced();

@@ -82,10 +82,13 @@ fn who_holds_one_direction_and_dies_of_both_is_tied_to_both() {
 fn who_holds_few_streams_and_dies_of_many_is_tied_to_these() {
     let mut field = Field::of(6);
     one_way(&mut field, 10.0, &[(0, 1), (1, 0)]);
+    let with_few = fall(&field, 72, Some(20));
     field.storm(20, |_, _, _| CARD_BPS / 5.0);
     // In the storm both ways are as busy as before: only the streams are more.
     let falls = [fall(&field, 10, Some(30)), fall(&field, 70, Some(30))];
     assert_eq!(axis(&field, &falls), Some(Axis::Streams));
+    let [many, again] = falls;
+    assert_eq!(axis(&field, &[with_few, many, again]), Some(Axis::Rate), "it fell with few as well");
 }
 
 #[test]
