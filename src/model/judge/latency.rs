@@ -2,11 +2,11 @@
 //!
 //! # Rule
 //!
-//! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, and
-//! by at least 1 ms more. A pair is bad when more than [`LATE_SHARE`] of its probes were late;
+//! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, at the median
+//! of pairs without a late host, and by at least 1 ms more. A pair is bad when more than [`LATE_SHARE`] of its probes were late;
 //! the host that explains the bad pairs is found by explain-away over both of its sides. It is
 //! `latency` when the network was quiet, `latency_under_load` when only load brings it out.
-//! With fewer than [`PROBES_MIN`] probes of a host nothing is said.
+//! With fewer than [`PROBES_MIN`] probes of a host nothing is said, unless most of them were late.
 //!
 //! # Source
 //!
@@ -38,6 +38,9 @@ use crate::model::{fleet::host::HostId, plan::layout::StageKind, record::probe::
 
 /// Probes of a host below which nothing is said (the contract's figure).
 const PROBES_MIN: usize = 299;
+
+/// Where most of them are late, so many tell it as well: with few hosts, a quiet stage has no more.
+const PROBES_MOST_MIN: usize = 30;
 
 /// How many times the fleet's 99th percentile is late (the contract's figure) …
 const FLEET_FACTOR: f64 = 3.0;
@@ -98,7 +101,11 @@ fn limit_us(trips: &Trips) -> Option<f64> {
     let answered =
         |own: &Vec<u32>| own.iter().copied().filter(|us| *us < ANSWER_US as u32).collect::<Vec<_>>();
     let all: Vec<f64> = trips.values().filter_map(|own| quantile(&answered(own), 0.99)).collect();
-    let fleet = robust::median(&all)?;
+    let hosts = trips.keys().map(|(from, _)| from).collect::<BTreeSet<_>>().len() as f64;
+    // One host touches 2/n of the pairs: the median of those that are left where it is the late one. Of two
+    // hosts none are left, and nothing tells them apart.
+    let q = if hosts > 2.0 { (1.0 - 2.0 / hosts) / 2.0 } else { 0.5 };
+    let fleet = robust::quantile(&all, q)?;
     Some((FLEET_FACTOR * fleet).max(fleet + MORE_US))
 }
 
@@ -146,7 +153,9 @@ fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
         .filter(|host| {
             let own = of_host(trips, *host);
             let late = own.iter().filter(|us| is_late(**us, limit)).count();
-            own.len() >= PROBES_MIN && late >= LATE_MIN && late as f64 > LATE_SHARE * own.len() as f64
+            let some = own.len() >= PROBES_MIN && late as f64 > LATE_SHARE * own.len() as f64;
+            let most = own.len() >= PROBES_MOST_MIN && late * 2 > own.len();
+            late >= LATE_MIN && (some || most)
         })
         .collect()
 }

@@ -20,13 +20,15 @@ fn a_late_host_is_found_and_not_its_partners() {
     assert_eq!(found(8, 6, |_, _, _| 0), []);
     assert_eq!(found(8, 6, of(3, 20_000)), [(3, FindingKind::Latency)]);
     assert_eq!(found(8, 6, of(3, 300)), [], "less than a millisecond more");
-    assert_eq!(found(8, 2, of(3, 20_000)), [], "too few probes to say");
+    assert_eq!(found(4, 4, of(3, 6_000)), [(3, FindingKind::Latency)], "few probes, and all of them late");
+    assert_eq!(found(3, 1, of(2, 6_000)), [], "too few to say");
     let one_pair = |from, to, _| if (from, to) == (1, 2) { 20_000 } else { 0 };
     assert_eq!(found(8, 6, one_pair), [], "a single pair");
     assert_eq!(found(8, 6, |_, _, _| 20_000), [], "everybody alike");
     let sometimes =
         |from, to, tick: u64| if (from == 3 || to == 3) && tick.is_multiple_of(10) { 20_000 } else { 0 };
     assert_eq!(found(8, 6, sometimes), [(3, FindingKind::Latency)], "one in ten");
+    assert_eq!(found(8, 2, sometimes), [], "too few probes for one in ten");
 }
 
 #[test]
