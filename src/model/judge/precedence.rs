@@ -184,6 +184,26 @@ mod tests {
     }
 
     #[test]
+    fn who_is_far_slower_is_late_for_that_at_times_and_slow_for_it_where_always_late() {
+        for (kind, deficit, late, want) in [
+            (Latency, 0.9, 16.0, FailSlow),
+            (Latency, 0.9, 400.0, Latency),
+            (Latency, 0.3, 16.0, Latency),
+            (Stalls, 0.9, 0.0, FailSlow),
+            (Stalls, 0.3, 0.0, Stalls),
+        ] {
+            let mut findings =
+                [kind, FailSlow].map(|kind| cause::bare(kind, Severity::Fail, &[], String::new())).to_vec();
+            let numbers = [(LATE_PROBES, late), (PROBES, 514.0)];
+            findings[0].numbers.extend(numbers.map(|(name, value)| (name.to_owned(), Some(value))));
+            findings[1].numbers.insert(DEFICIT_SHARE.to_owned(), Some(deficit));
+            keep_causes(&mut findings);
+            let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, [want], "{kind:?}, {deficit} slower, {late} late");
+        }
+    }
+
+    #[test]
     fn a_dead_queue_explains_what_few_flows_make_it_seem_and_follows_from_what_is_sure() {
         for (other, sure, want) in [
             (Outage, false, DeadQueue),
