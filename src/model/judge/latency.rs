@@ -27,7 +27,6 @@ use super::{
     falls::Fall,
     localise::{self, MOST, Trial},
     quiet::{self, Calm},
-    robust,
     seen::{
         Seen,
         probes::{Asked, Outcome},
@@ -100,12 +99,8 @@ fn limit_us(trips: &Trips) -> Option<f64> {
     // Lost probes are no measure of what an answer takes.
     let answered =
         |own: &Vec<u32>| own.iter().copied().filter(|us| *us < ANSWER_US as u32).collect::<Vec<_>>();
-    let all: Vec<f64> = trips.values().filter_map(|own| quantile(&answered(own), 0.99)).collect();
-    let hosts = trips.keys().map(|(from, _)| from).collect::<BTreeSet<_>>().len() as f64;
-    // One host touches 2/n of the pairs: the median of those that are left where it is the late one. Of two
-    // hosts none are left, and nothing tells them apart.
-    let q = if hosts > 2.0 { (1.0 - 2.0 / hosts) / 2.0 } else { 0.5 };
-    let fleet = robust::quantile(&all, q)?;
+    let p99 = |(pair, own): (&(HostId, HostId), &Vec<u32>)| Some((*pair, quantile(&answered(own), 0.99)?));
+    let fleet = localise::typical(trips.iter().filter_map(p99))?;
     Some((FLEET_FACTOR * fleet).max(fleet + MORE_US))
 }
 

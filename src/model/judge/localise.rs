@@ -19,7 +19,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::seen::{WAYS, Way};
+use super::{
+    robust,
+    seen::{WAYS, Way},
+};
 use crate::model::fleet::host::HostId;
 
 /// What was measured from one host to another.
@@ -61,6 +64,13 @@ pub const MOST: Rule = Rule { hit_min: 0.6, partners_min: 2 };
 
 /// Any bad trial counts, with at least two partners: for what never happens on healthy hosts.
 pub const ANY: Rule = Rule { hit_min: 0.0, partners_min: 2 };
+
+/// What pairs of hosts show where no single host is in it, given each one's sample.
+pub fn typical(pairs: impl IntoIterator<Item = ((HostId, HostId), f64)>) -> Option<f64> {
+    let (ends, samples): (Vec<(HostId, HostId)>, Vec<f64>) = pairs.into_iter().unzip();
+    let hosts: BTreeSet<HostId> = ends.into_iter().flat_map(|(a, b)| [a, b]).collect();
+    robust::typical_of_pairs(&samples, hosts.len())
+}
 
 /// A side that explains bad trials.
 #[derive(Clone, Debug, PartialEq)]

@@ -166,7 +166,7 @@ struct Explained {
     blames: Vec<Blame>,
     /// Bad trials that no side explains, as places in `trials`.
     left: Vec<usize>,
-    /// What a pair loses at the median.
+    /// What pairs lose that no single host explains.
     typical: f64,
 }
 
@@ -175,8 +175,8 @@ fn explained(lost: &[Lost<'_>], crossings: &Crossings) -> Explained {
     pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
     let trials = trials_of(&pairs);
     let (blames, left) = localise::explain_away(&trials, MOST);
+    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
     let shares: Vec<Share> = pairs.into_values().collect();
-    let typical = robust::median(&shares.iter().map(|share| share.rate()).collect::<Vec<_>>()).unwrap_or(0.0);
     Explained { trials, shares, blames, left, typical }
 }
 

@@ -24,7 +24,6 @@ use super::{
     localise::{self, MOST, Trial},
     outage::{self, held::Held},
     poisson::Share,
-    robust,
     seen::{
         FlowSeen, RoundSeen, Seen, WAYS, Way,
         probes::{Asked, Outcome},
@@ -94,8 +93,7 @@ fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
 /// Findings of flows that never came to be, by host.
 pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
     let pairs = attempts(seen, StageKind::Load);
-    let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
-    let typical = robust::median(&rates).unwrap_or(0.0);
+    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
     let trials: Vec<Trial> = pairs
         .iter()
         .map(|((from, to), share)| {

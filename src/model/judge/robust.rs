@@ -66,6 +66,14 @@ pub fn median(samples: &[f64]) -> Option<f64> {
     }
 }
 
+/// What ordered pairs of so many hosts show where no single host is in it: one host touches 2 of n of
+/// them, which of few hosts are most. The median of the rest, if those that it touches are the highest;
+/// of all, where two hosts leave no rest.
+pub fn typical_of_pairs(samples: &[f64], hosts: usize) -> Option<f64> {
+    let rest = 1.0 - 2.0 / hosts.max(2) as f64;
+    if rest > 0.0 { quantile(samples, rest / 2.0) } else { median(samples) }
+}
+
 /// The standard deviation of the undisturbed part: from the samples at or above the median
 /// alone, because faults only push throughput down.
 ///
@@ -105,6 +113,17 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+    }
+
+    #[test]
+    fn one_host_of_few_is_not_what_is_typical() {
+        for hosts in 3..12 {
+            let pairs = (0..hosts).flat_map(|a| (0..hosts).filter(move |b| *b != a).map(move |b| (a, b)));
+            let samples: Vec<f64> = pairs.map(|(a, b)| if a == 1 || b == 1 { 9.0 } else { 1.0 }).collect();
+            assert_eq!(typical_of_pairs(&samples, hosts), Some(1.0), "{hosts} hosts");
+        }
+        assert_eq!(typical_of_pairs(&[1.0, 3.0], 2), Some(2.0));
+        assert_eq!(typical_of_pairs(&[], 5), None);
         assert_eq!(quantile(&[5.0], 0.95), Some(5.0));
         let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
         assert_eq!(quantile(&hundred, 0.95), Some(95.0));

@@ -18,7 +18,6 @@ use super::{
     falls::{self, Fall},
     localise::{self, MOST, Trial},
     poisson::Share,
-    robust,
     seen::{FlowSeen, RoundSeen, Seen, Way},
     summary::{Finding, FindingKind, Severity},
 };
@@ -82,8 +81,7 @@ fn of_kind(seen: &Seen, falls: &[Fall], kind: FindingKind, count: Count) -> Vec<
             pairs.entry((flow.from, flow.to)).or_default().add(share);
         }
     }
-    let rates: Vec<f64> = pairs.values().map(|share| share.rate()).collect();
-    let typical = robust::median(&rates).unwrap_or(0.0);
+    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
     let trials: Vec<Trial> = pairs
         .iter()
         .map(|((from, to), share)| {

@@ -198,3 +198,14 @@ proptest! {
         prop_assert_eq!(found(&field), [(host, FindingKind::PacketLoss, Some(want))]);
     }
 }
+
+/// Of three hosts one touches four of six pairs: what these lose is not what is usual.
+#[test]
+fn one_of_three_hosts_that_loses_both_ways_is_found() {
+    for hosts in 3..6 {
+        let mut field = Field::of(hosts);
+        field.paced(|from, to| if from == 1 || to == 1 { 0.01 } else { 0.0 });
+        let want = [(1, FindingKind::PacketLoss, Some(Direction::Both))];
+        assert_eq!(found(&field), want, "of {hosts} hosts");
+    }
+}

@@ -3,7 +3,11 @@ use crate::model::judge::tests::field::Field;
 use crate::model::record::line::DatagramFlow;
 
 fn found(done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
-    let mut field = Field::of(8);
+    found_of(8, done)
+}
+
+fn found_of(n: u16, done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
+    let mut field = Field::of(n);
     field.connections(3, done);
     findings(&field.seen).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
 }
@@ -17,6 +21,11 @@ fn a_steady_share_is_a_dead_queue_and_an_end_of_all_is_a_full_table() {
     let full_after_1_s = |a, b, second| if touches(a, b) && second > 0 { 0.0 } else { 1.0 };
     assert_eq!(found(full_after_1_s), [(4, FindingKind::NewFlowsRefused)]);
     assert_eq!(found(|_, _, _| 0.8), [], "everybody alike");
+    for hosts in 3..6 {
+        let touches_one = |a: u16, b: u16| a == 1 || b == 1;
+        let found = found_of(hosts, |a, b, _| if touches_one(a, b) { 0.75 } else { 1.0 });
+        assert_eq!(found, [(1, FindingKind::DeadQueue)], "of {hosts} hosts");
+    }
     assert_eq!(found(|a, b, _| if (a, b) == (1, 2) { 0.0 } else { 1.0 }), [], "a single pair");
     assert_eq!(found(|_, _, second| if second == 2 { 0.96 } else { 1.0 }), [], "the last are under way");
 }

@@ -2,7 +2,11 @@ use super::*;
 use crate::model::judge::{summary::Direction, tests::field::Field};
 
 fn found(of: impl Fn(u16, u16) -> (f64, f64)) -> Vec<(u16, FindingKind, Option<Direction>)> {
-    let mut field = Field::of(8);
+    found_of(8, of)
+}
+
+fn found_of(n: u16, of: impl Fn(u16, u16) -> (f64, f64)) -> Vec<(u16, FindingKind, Option<Direction>)> {
+    let mut field = Field::of(n);
     for size in [82, 512, 1514] {
         field.frames(size, 7_000, 0.05, |from, to, sent| {
             let (twice, late) = of(from, to);
@@ -29,6 +33,10 @@ fn what_comes_twice_or_late_is_found_with_its_side() {
         [(1, FindingKind::Reordering, Some(Direction::Tx))]
     );
     assert_eq!(found(|_, _| (0.0, 0.02)), [], "everybody's is the network's");
+    for hosts in 3..6 {
+        let both = found_of(hosts, |from, to| (if from == 1 || to == 1 { 0.02 } else { 0.0 }, 0.0));
+        assert_eq!(both, [(1, FindingKind::Duplication, Some(Direction::Both))], "of {hosts} hosts");
+    }
 }
 
 #[test]
