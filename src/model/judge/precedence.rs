@@ -4,7 +4,7 @@
 //! and what is the host's own and not its card's takes everything with it that it can cause.
 
 use super::{
-    cause::load::ANSWERED,
+    cause::load::{ANSWERED, WITH_ROUNDS},
     frames::FRAME_LOST,
     latency::{LATE_PROBES, PROBES},
     new_flows::ATTEMPTS,
@@ -92,6 +92,8 @@ fn outranks(other: FindingKind, kind: FindingKind) -> bool {
 /// in it, and with them some echoes or handshakes.
 fn seems_by_few_flows(finding: &Finding) -> bool {
     match finding.kind {
+        // Of few hosts whole rounds are such flows; and who dies of load, has had it before.
+        Outage | DiesUnderLoad if finding.numbers.contains_key(WITH_ROUNDS) => true,
         Outage => finding.confirmed == Some(false),
         MtuBlackHole => !finding.numbers.contains_key(FRAME_LOST),
         NewFlowsRefused => !finding.numbers.contains_key(ATTEMPTS),
@@ -200,6 +202,22 @@ mod tests {
             keep_causes(&mut findings);
             let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
             assert_eq!(kinds, [want], "{kind:?}, {deficit} slower, {late} late");
+        }
+    }
+
+    #[test]
+    fn a_dead_queue_explains_falls_that_all_began_with_rounds_and_no_others() {
+        for (with_rounds, want) in [(true, &[DeadQueue][..]), (false, &[DiesUnderLoad])] {
+            let mut findings = [DiesUnderLoad, DeadQueue]
+                .map(|kind| cause::bare(kind, Severity::Fail, &[], String::new()))
+                .to_vec();
+            findings[1].numbers.insert(ATTEMPTS.to_owned(), Some(240.0));
+            if with_rounds {
+                findings[0].numbers.insert(WITH_ROUNDS.to_owned(), Some(6.0));
+            }
+            keep_causes(&mut findings);
+            let kinds: Vec<FindingKind> = findings.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, want);
         }
     }
 

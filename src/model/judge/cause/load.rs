@@ -42,6 +42,9 @@ const SURVIVED_AFTER_SLOTS: u64 = 20;
 /// The number of a finding all of whose falls the host went on answering in: so many.
 pub const ANSWERED: &str = "answered_drop_offs";
 
+/// The number of a finding all of whose falls began as a round did: so many.
+pub const WITH_ROUNDS: &str = "began_with_rounds";
+
 /// How the falls of a host are tied to load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tie {
@@ -152,7 +155,15 @@ fn witnessed(
     }
     finding.numbers.insert("observers".to_owned(), Some(observers as f64));
     note_answered(seen, falls, &mut finding);
+    if falls.len() > 1 && falls.iter().all(|fall| began_with_a_round(seen, fall)) {
+        finding.numbers.insert(WITH_ROUNDS.to_owned(), Some(falls.len() as f64));
+    }
     finding
+}
+
+/// Whether a fall began as its host's flows were to: they did not die, but never came to be.
+fn began_with_a_round(seen: &Seen, fall: &Fall) -> bool {
+    seen.rounds.iter().any(|round| round.start == fall.since && round.by_host.contains_key(&fall.host))
 }
 
 /// Notes that its observers' echoes were answered in all of these falls, where they were.
