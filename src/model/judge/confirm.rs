@@ -165,12 +165,7 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         }
         FindingKind::DeadQueue => {
             let carriage = Carriage { connections_per_s: Some(40), ..Carriage::tcp(1) };
-            // A handshake needs both ways; datagrams from many ports tell which of them is dead.
-            let ports = Carriage { streams: PORTS, ..frames(small.max(512)) };
-            vec![
-                wish(dose(Rate::Unpaced, carriage), 2000, Tries::Both),
-                wish(dose(Rate::Pps(200), ports), 1000, Tries::Both),
-            ]
+            vec![wish(dose(Rate::Unpaced, carriage), 2000, Tries::Both)]
         }
         FindingKind::NewFlowsRefused => {
             // A table fills as it did, but now by one partner.
@@ -188,10 +183,6 @@ fn wishes(seen: &Seen, finding: &Finding) -> Vec<Wish> {
         _ => Vec::new(),
     }
 }
-
-/// Ports that datagrams leave from with each partner: of three partners' one lies in a dead queue of
-/// sixteen, but for one time in twenty.
-const PORTS: u16 = 16;
 
 /// What a second look may take of idle time, milliseconds.
 const IDLE_MAX_MS: f64 = 10_000.0;

@@ -25,7 +25,7 @@ use super::{
     outage::{self, held::Held},
     poisson::Share,
     seen::{
-        FlowSeen, RoundSeen, Seen, WAYS, Way,
+        FlowSeen, RoundSeen, Seen, Way,
         probes::{Asked, Outcome},
     },
     summary::{Direction, Finding, FindingKind, Severity},
@@ -163,8 +163,7 @@ fn finding(seen: &Seen, host: HostId, ways: &[Way], all: Share) -> Finding {
     };
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
     // A handshake needs both ways: which of them is dead, echoes that have their own flows tell.
-    let tell_apart = || dead_way(seen, host).or_else(|| way_of_datagrams(seen, host));
-    finding.direction = if refuses { None } else { tell_apart() };
+    finding.direction = if refuses { None } else { dead_way(seen, host) };
     finding.numbers.insert("missing_share".to_owned(), Some(all.rate()));
     finding.numbers.insert(ATTEMPTS.to_owned(), Some(all.of as f64));
     finding
@@ -201,34 +200,6 @@ fn dead_way(seen: &Seen, host: HostId) -> Option<Direction> {
         }
     }
     (!dead.is_empty()).then(|| Way::together(dead))
-}
-
-/// Share of a host's datagrams that must be missing one way …
-const DATAGRAMS_MISSING: f64 = 0.01;
-
-/// … and how many times that of the other way.
-const ONE_WAY_FACTOR: f64 = 5.0;
-
-/// The way in which datagrams are missing: each flow of them leaves ports of its own, and nothing comes
-/// back of it. `None` where both or neither way misses some.
-fn way_of_datagrams(seen: &Seen, host: HostId) -> Option<Direction> {
-    let missing = WAYS.map(|way| {
-        let mut share = Share::default();
-        let own = seen.flows.iter().filter(|(_, flow)| flow.touches(host, way));
-        for (id, flow) in own.filter(|(_, flow)| !seen.is_overfull(&seen.rounds[flow.round], flow)) {
-            // What its receiver's worker never told of says nothing.
-            let is_told = flow.slots.iter().any(Option::is_some);
-            if let Some(sent) = seen.datagrams_sent.get(id).filter(|_| is_told) {
-                let arrived = seen.datagrams.get(id).map_or(0, |arrived| arrived.received);
-                share.of += sent.sent;
-                share.events += sent.sent.saturating_sub(arrived);
-            }
-        }
-        share.rate()
-    });
-    let is_dead =
-        |way: usize| missing[way] >= DATAGRAMS_MISSING && missing[way] >= ONE_WAY_FACTOR * missing[1 - way];
-    (0..WAYS.len()).find(|way| is_dead(*way)).map(|way| Way::together([WAYS[way]]))
 }
 
 /// Whether a host's silence is one of new flows alone: its echoes, an old flow, were answered

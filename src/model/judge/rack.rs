@@ -45,6 +45,9 @@ const WITHIN_MAX: f64 = 0.2;
 /// How much two directions may differ for an uplink to be merely congested.
 const ALIKE: f64 = 0.15;
 
+/// The same of the most that each ever carried: of a handful of rounds single ones tell less than medians.
+const ALIKE_AT_BEST: f64 = 2.0 * ALIKE;
+
 /// Limited rounds below which an uplink is not called slow: two are two slow hosts' meeting.
 const FAULT_ROUNDS_MIN: usize = 3;
 
@@ -165,7 +168,11 @@ impl Crossings {
         );
         let number = ("crossing_bps", bps.round());
         let sure = rounds >= FAULT_ROUNDS_MIN || pairs >= FAULT_PAIRS_MIN;
-        if sure && back_bps.is_some_and(|back| (back / bps).ln() > ALIKE) {
+        let most = |crossing: &Crossing| self.most_bps.get(crossing).copied();
+        let most_bps = most(&(from.to_owned(), to.to_owned()));
+        // Answers to what goes the other way stand in this one's queue, and slow it while both are busy.
+        let at_best = most(&back).zip(most_bps).is_some_and(|(back, own)| (back / own).ln() > ALIKE_AT_BEST);
+        if sure && (at_best || back_bps.is_some_and(|back| (back / bps).ln() > ALIKE)) {
             let text = format!(
                 "{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides"
             );

@@ -23,6 +23,10 @@ const SLOW_AGAIN: f64 = 0.07;
 /// How many times what others lose in the same round a suspect must lose to have lost again.
 const LOST_FACTOR: f64 = 5.0;
 
+/// Retransmissions from which on a saturated side that is slow again is so for its losses: a queue that is
+/// merely full loses half of that.
+const SLOW_FOR_LOSS: f64 = loss::SATURATED / 5.0;
+
 /// Whether a finding's symptom showed between two hosts while suspects were tried; `None`
 /// where they did not meet, or too little was measured.
 pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> Option<bool> {
@@ -104,7 +108,10 @@ fn class_bps(seen: &Seen) -> Option<f64> {
 /// all lose in that round is nobody's.
 fn lost_again(seen: &Seen, finding: &Finding, host: HostId, way: Way, partner: HostId) -> Option<bool> {
     let saturated = finding.kind == FindingKind::LossAboveRate && !finding.numbers.contains_key("lossy_pps");
-    let lost = |share: Share| if saturated { share.rate() >= loss::SATURATED } else { loss::is_bad(share) };
+    // Who sends less for what it lost has less to lose.
+    let slow = saturated && slow_again(seen, host, way, partner) == Some(true);
+    let enough = if slow { SLOW_FOR_LOSS } else { loss::SATURATED };
+    let lost = |share: Share| if saturated { share.rate() >= enough } else { loss::is_bad(share) };
     let again = tried(seen, host, way, partner).filter_map(|(id, flow, round)| {
         let own = loss::of_flow(seen, id, flow, round).filter(|share| share.of > 0)?;
         let others: Vec<f64> = others(seen, flow, host)
@@ -131,24 +138,46 @@ mod tests {
         },
     };
 
-    /// Whether h1 is seen to lose again with h2, where in its round each pair loses so much.
-    fn again(lost: impl Fn(u16) -> f64) -> Option<bool> {
+    /// Whether h1 is seen to lose again with h2, where in its round each pair loses so much and carries
+    /// so much.
+    fn again_at(
+        (kind, rate): (FindingKind, Rate),
+        lost: impl Fn(u16) -> f64,
+        bps: impl Fn(u16) -> f64,
+    ) -> Option<bool> {
         let mut field = Field::of(8);
-        let half = Dose {
-            pattern: Pattern::Pairs,
-            ways: Ways::OneWay,
-            rate: Rate::Share(0.5),
-            carriage: Carriage::tcp(2),
-        };
+        let dose = Dose { pattern: Pattern::Pairs, ways: Ways::OneWay, rate, carriage: Carriage::tcp(2) };
         let pairs = [(0, 1), (2, 3), (4, 5), (6, 7)];
-        for (flow, from, _) in field.round(StageKind::Confirm, half, 2.0, &pairs, None) {
+        let flows = field.round(StageKind::Confirm, dose, 2.0, &pairs, None);
+        field.carried(&flows, |from, _, _| bps(from));
+        for (flow, from, _) in flows {
             let tcp = TcpFlow { segs: 10_000, retr: (lost(from) * 1e4) as u64, ..TcpFlow::default() };
             let tcp = TcpSeen { flows: Few::from_iter([(flow, tcp)]) };
             field.take(from + 1, crate::model::fleet::units::RunTime(9_000_000), Body::Tcp(tcp));
         }
-        let finding = cause::bare(FindingKind::PacketLoss, Severity::Fail, &[], String::new());
+        let finding = cause::bare(kind, Severity::Fail, &[], String::new());
         let finding = Finding { direction: Some(Direction::Tx), ..finding };
         reproduced(&field.seen, &finding, HostId(0), HostId(1))
+    }
+
+    fn again(lost: impl Fn(u16) -> f64) -> Option<bool> {
+        again_at((FindingKind::PacketLoss, Rate::Share(0.5)), lost, |_| 28e6)
+    }
+
+    #[test]
+    fn who_is_policed_loses_much_again_or_some_and_is_slow() {
+        for (lost, bps, want) in [
+            (0.02, 57e6, true),
+            (0.005, 35e6, true),
+            (0.005, 57e6, false),
+            (0.0, 35e6, false),
+            (0.001, 35e6, false),
+        ] {
+            let of = |own: f64, others: f64| move |from: u16| if from == 0 { own } else { others };
+            let policed = (FindingKind::LossAboveRate, Rate::Unpaced);
+            let again = again_at(policed, of(lost, 0.0), of(bps, 57e6));
+            assert_eq!(again, Some(want), "{lost} lost at {bps} b/s");
+        }
     }
 
     #[test]

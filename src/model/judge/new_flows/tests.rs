@@ -1,6 +1,5 @@
 use super::*;
 use crate::model::judge::tests::field::Field;
-use crate::model::record::line::DatagramFlow;
 
 fn found(done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
     found_of(8, done)
@@ -76,25 +75,4 @@ fn who_had_no_orders_refuses_nothing() {
     let stage = field.seen.rounds.last().expect("one").stage;
     field.seen.not_ready.insert(stage, BTreeMap::from([(HostId(4), None)]));
     assert_eq!(findings(&field.seen), []);
-}
-
-/// One of eight queues is dead one way: no handshake tells which, and no echo lies in it.
-#[test]
-fn datagrams_tell_which_way_a_queue_is_dead() {
-    let missing = |tx: bool, rx: bool| {
-        let mut field = Field::of(8);
-        field.connections(3, |a, b, _| if a == 4 || b == 4 { 0.88 } else { 1.0 });
-        field.frames(512, 2000, 0.05, |from, to, sent| DatagramFlow {
-            received: if (tx && (from, to) == (4, 1)) || (rx && (from, to) == (6, 4)) { 0 } else { sent },
-            ..DatagramFlow::default()
-        });
-        let found: Vec<_> =
-            findings(&field.seen).into_iter().map(|(host, it)| (host.0, it.kind, it.direction)).collect();
-        let [(4, FindingKind::DeadQueue, way)] = found[..] else { panic!("{found:?}") };
-        way
-    };
-    assert_eq!(missing(true, false), Some(Direction::Tx));
-    assert_eq!(missing(false, true), Some(Direction::Rx));
-    assert_eq!(missing(true, true), None, "which of both cannot be told");
-    assert_eq!(missing(false, false), None);
 }

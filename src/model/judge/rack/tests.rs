@@ -44,6 +44,20 @@ fn an_uplink_that_is_narrow_both_ways_is_congested_and_one_way_is_a_fault() {
     assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail)]);
 }
 
+/// Answers to what goes the other way stand in the slow way's queue: where many pairs cross at once, both
+/// ways carry as little, and where few do, one.
+#[test]
+fn an_uplink_so_slow_one_way_that_the_other_waits_for_answers_is_a_fault() {
+    let mut field = two_racks();
+    field.matchings(|a, b, crossing| match (a < 4, b < 4) {
+        (true, false) => 45e6 / crossing as f64,
+        (false, true) if crossing > 1 => 46e6 / crossing as f64,
+        _ => 78e6,
+    });
+    let told = [(FindingKind::RackUplink, Severity::Fail), (FindingKind::SharedCongestion, Severity::Info)];
+    assert_eq!(kinds(&field), told);
+}
+
 /// What a flow carries where `n` of them share 100 Mb/s.
 fn share(n: usize) -> f64 {
     (100e6 / n as f64).min(78e6)
