@@ -73,10 +73,11 @@ pub fn share(share: Option<f64>) -> String {
         return UNMEASURED.to_owned();
     };
     match percent {
-        _ if percent <= 0.0 || percent >= 100.0 => format!("{percent:.0} %"),
-        _ if percent < 0.01 => "under 0.01 %".to_owned(),
-        _ if percent < 0.995 => format!("{percent:.2} %"),
-        _ if percent < 9.95 => format!("{percent:.1} %"),
+        ..=0.0 | 100.0.. => format!("{percent:.0} %"),
+        ..0.01 => "under 0.01 %".to_owned(),
+        // Bounds lie where rounding would carry: 0.996 reads 1.0, and not 1.00.
+        ..0.995 => format!("{percent:.2} %"),
+        ..9.95 => format!("{percent:.1} %"),
         _ => format!("{:.0} %", percent.min(99.0)),
     }
 }

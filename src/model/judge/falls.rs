@@ -152,8 +152,8 @@ pub fn loaded_rounds(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item 
     seen.rounds.iter().filter(move |round| {
         round.kind != StageKind::Reach
             && !round.makes_connections()
-            && !seen.asks_too_much(round, host, way)
             && round.by_host.get(&host).is_some_and(|part| !part.of(way).is_empty())
+            && !seen.asks_too_much(round, host, way)
     })
 }
 

@@ -2,10 +2,10 @@
 //!
 //! # Rule
 //!
-//! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, at the median
-//! of pairs without a late host, and by at least 1 ms more. A pair is bad when more than [`LATE_SHARE`] of its probes were late;
-//! the host that explains the bad pairs is found by explain-away over both of its sides. It is
-//! `latency` when the network was quiet, `latency_under_load` when only load brings it out.
+//! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, at the
+//! median of pairs without a late host, and by at least 1 ms more. A pair is bad when more than
+//! [`LATE_SHARE`] of its probes were late; the host that explains the bad pairs is found by
+//! explain-away over both of its sides. It is `latency` when the network was quiet, `latency_under_load` when only load brings it out.
 //! With fewer than [`PROBES_MIN`] probes of a host nothing is said, unless most of them were late.
 //!
 //! # Source

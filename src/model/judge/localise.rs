@@ -20,6 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    poisson::Share,
     robust,
     seen::{WAYS, Way},
 };
@@ -70,6 +71,25 @@ pub fn typical(pairs: impl IntoIterator<Item = ((HostId, HostId), f64)>) -> Opti
     let (ends, samples): (Vec<(HostId, HostId)>, Vec<f64>) = pairs.into_iter().unzip();
     let hosts: BTreeSet<HostId> = ends.into_iter().flat_map(|(a, b)| [a, b]).collect();
     robust::typical_of_pairs(&samples, hosts.len())
+}
+
+/// The same of what each pair lost, missed or saw of so many; 0 of no pairs.
+pub fn typical_share(pairs: &BTreeMap<(HostId, HostId), Share>) -> f64 {
+    typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0)
+}
+
+/// A trial for each pair, in their order: bad where its share is, and `factor` times what is typical.
+pub fn beyond_typical(
+    pairs: &BTreeMap<(HostId, HostId), Share>,
+    factor: f64,
+    is_bad: impl Fn(Share) -> bool,
+) -> Vec<Trial> {
+    let least = factor * typical_share(pairs);
+    let trial = |((from, to), share): (&(HostId, HostId), &Share)| {
+        let bad = is_bad(*share) && share.rate() >= least;
+        Trial { from: *from, to: *to, bad, weight: share.events as f64 }
+    };
+    pairs.iter().map(trial).collect()
 }
 
 /// A side that explains bad trials.

@@ -175,7 +175,7 @@ fn explained(lost: &[Lost<'_>], crossings: &Crossings) -> Explained {
     pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
     let trials = trials_of(&pairs);
     let (blames, left) = localise::explain_away(&trials, MOST);
-    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
+    let typical = localise::typical_share(&pairs);
     let shares: Vec<Share> = pairs.into_values().collect();
     Explained { trials, shares, blames, left, typical }
 }

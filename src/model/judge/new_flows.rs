@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::Fall,
-    localise::{self, MOST, Trial},
+    localise::{self, MOST},
     outage::{self, held::Held},
     poisson::Share,
     seen::{
@@ -93,14 +93,7 @@ fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
 /// Findings of flows that never came to be, by host.
 pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
     let pairs = attempts(seen, StageKind::Load);
-    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
-    let trials: Vec<Trial> = pairs
-        .iter()
-        .map(|((from, to), share)| {
-            let bad = is_bad(*share) && share.rate() >= FLEET_FACTOR * typical;
-            Trial { from: *from, to: *to, bad, weight: share.events as f64 }
-        })
-        .collect();
+    let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
     let (blames, _) = localise::explain_away(&trials, MOST);
     localise::by_host(&blames)

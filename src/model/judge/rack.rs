@@ -151,16 +151,15 @@ impl Crossings {
             crossing(FindingKind::RackUplink, Severity::Fail, text, ("lossy_pairs_share", *share))
         });
         let narrow = self.narrow.iter().filter(|(crossing, _)| !self.lossy.contains_key(*crossing));
-        lossy.chain(narrow.map(|((from, to), carried)| self.narrow_finding(from, to, *carried))).collect()
+        lossy.chain(narrow.map(|(crossing, carried)| self.narrow_finding(crossing, *carried))).collect()
     }
 
-    fn narrow_finding(&self, from: &str, to: &str, carried: Carried) -> Finding {
+    fn narrow_finding(&self, own: &Crossing, carried: Carried) -> Finding {
         let Carried { bps, rounds, pairs, usual_bps } = carried;
-        let back = (to.to_owned(), from.to_owned());
-        let back_bps = match self.narrow.get(&back) {
-            Some(back) => Some(back.bps),
-            None => self.most_bps.get(&back).copied(),
-        };
+        let (from, to) = own;
+        let back = (to.clone(), from.clone());
+        let most_bps = |crossing: &Crossing| self.most_bps.get(crossing).copied();
+        let back_bps = self.narrow.get(&back).map(|back| back.bps).or_else(|| most_bps(&back));
         let what = format!(
             "from rack {from} to rack {to} all pairs together carry {} where each carries {} within a rack",
             rate_text(Some(bps)),
@@ -168,11 +167,13 @@ impl Crossings {
         );
         let number = ("crossing_bps", bps.round());
         let sure = rounds >= FAULT_ROUNDS_MIN || pairs >= FAULT_PAIRS_MIN;
-        let most = |crossing: &Crossing| self.most_bps.get(crossing).copied();
-        let most_bps = most(&(from.to_owned(), to.to_owned()));
-        // Answers to what goes the other way stand in this one's queue, and slow it while both are busy.
-        let at_best = most(&back).zip(most_bps).is_some_and(|(back, own)| (back / own).ln() > ALIKE_AT_BEST);
-        if sure && (at_best || back_bps.is_some_and(|back| (back / bps).ln() > ALIKE)) {
+        let is_more = |back: Option<f64>, own: Option<f64>, alike: f64| {
+            back.zip(own).is_some_and(|(back, own)| (back / own).ln() > alike)
+        };
+        // Answers to what goes the other way stand in this one's queue, and slow it while both are busy:
+        // what each carried at its best tells them apart then.
+        let at_best = is_more(most_bps(&back), most_bps(own), ALIKE_AT_BEST);
+        if sure && (at_best || is_more(back_bps, Some(bps), ALIKE)) {
             let text = format!(
                 "{what}, and more the other way: the uplink is slow in that direction; look at its ports and members on both sides"
             );

@@ -113,6 +113,9 @@ mod tests {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(quantile(&[5.0], 0.95), Some(5.0));
+        let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
+        assert_eq!(quantile(&hundred, 0.95), Some(95.0));
     }
 
     #[test]
@@ -124,9 +127,6 @@ mod tests {
         }
         assert_eq!(typical_of_pairs(&[1.0, 3.0], 2), Some(2.0));
         assert_eq!(typical_of_pairs(&[], 5), None);
-        assert_eq!(quantile(&[5.0], 0.95), Some(5.0));
-        let hundred: Vec<f64> = (0..=100).map(f64::from).collect();
-        assert_eq!(quantile(&hundred, 0.95), Some(95.0));
     }
 
     #[test]

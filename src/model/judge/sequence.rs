@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::{self, Fall},
-    localise::{self, MOST, Trial},
+    localise::{self, MOST},
     poisson::Share,
     seen::{FlowSeen, RoundSeen, Seen, Way},
     summary::{Finding, FindingKind, Severity},
@@ -81,14 +81,7 @@ fn of_kind(seen: &Seen, falls: &[Fall], kind: FindingKind, count: Count) -> Vec<
             pairs.entry((flow.from, flow.to)).or_default().add(share);
         }
     }
-    let typical = localise::typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0);
-    let trials: Vec<Trial> = pairs
-        .iter()
-        .map(|((from, to), share)| {
-            let bad = is_bad(*share) && share.rate() >= FLEET_FACTOR * typical;
-            Trial { from: *from, to: *to, bad, weight: share.events as f64 }
-        })
-        .collect();
+    let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
     let (blames, _) = localise::explain_away(&trials, MOST);
     localise::by_host(&blames)

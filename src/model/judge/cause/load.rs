@@ -73,15 +73,14 @@ pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie
     // Of equals the first that had not been held before, else the first.
     let rank = |(failures, levels): &(usize, Levels)| (*failures, !levels.were_held(falls));
     let all = AXES.map(|axis| (axis, tied(axis)));
-    let (axis, (failures, levels)) =
-        all.into_iter().reduce(|best, other| if rank(&other.1) > rank(&best.1) { other } else { best })?;
+    let best = all.iter().reduce(|best, other| if rank(&other.1) > rank(&best.1) { other } else { best })?;
+    let failures = best.1.0;
     let is_tied = failures * 2 > falls.len() && (failures >= 2 || to_the_end);
-    let (axis, levels) = match axis {
-        Axis::Streams if levels.differ(falls) => (Axis::Rate, Levels::of(seen, host, Axis::Rate, falls)),
-        told => (told, levels),
-    };
+    let [plainest, ..] = &all;
+    let fell_with_few = best.0 == Axis::Streams && best.1.1.differ(falls);
+    let (axis, (_, levels)) = if fell_with_few { plainest } else { best };
     is_tied.then(|| Tie {
-        axis,
+        axis: *axis,
         tries: levels.tries(falls),
         failures: falls.len(),
         killed_bps: falls.iter().filter_map(|fall| fall.offered_bps).reduce(f64::max),

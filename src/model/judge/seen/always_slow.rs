@@ -13,10 +13,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    HostFlows, RoundSeen, Seen, WAYS, Way,
-    carried::{CAPACITY_CREDIBLE, FULL_SHARE},
-};
+use super::{FlowSeen, HostFlows, RoundSeen, Seen, WAYS, Way, carried::CAPACITY_CREDIBLE};
 use crate::model::{
     fleet::host::HostId,
     judge::{fall::LOADED, robust},
@@ -67,17 +64,14 @@ impl Seen {
         }
         let floods = |host| WAYS.into_iter().any(|way| self.floods(round, host, way));
         let own = round.by_host.get(&host).map_or(&[][..], |part| part.of(way));
-        let peers = own.iter().filter_map(|id| Some(self.flows.get(id)?.peer_of(host)));
-        let mut theirs = peers.map(floods).peekable();
-        floods(host) || (theirs.peek().is_some() && theirs.all(|floods| floods))
+        let peer_of = |id| self.flows.get(id).map(|flow: &FlowSeen| flow.peer_of(host));
+        floods(host) || (!own.is_empty() && own.iter().filter_map(peer_of).all(floods))
     }
 
     /// Whether a round asks more of one side that is always slow than that carries.
     fn floods(&self, round: &RoundSeen, host: HostId, way: Way) -> bool {
-        let asked = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
         let endless = round.frame_bytes().is_some() && !round.is_paced();
-        let too_much = || self.calibrated_bps(host, way).is_some_and(|bps| asked > FULL_SHARE * bps);
-        self.always_slow.contains(&(host, way)) && (endless || too_much())
+        self.always_slow.contains(&(host, way)) && (endless || self.fills(round, host, way))
     }
 
     /// What cannot be carried of a host's planned load, bits per second, because partners are always slow:
@@ -93,7 +87,7 @@ impl Seen {
             return 0.0;
         }
         let flows = part.of(way);
-        let missing = |flow: &super::FlowSeen| {
+        let missing = |flow: &FlowSeen| {
             let side = (flow.peer_of(host), way.other());
             let capacity =
                 self.calibrated_bps(side.0, side.1).filter(|_| self.always_slow.contains(&side))?;

@@ -19,7 +19,7 @@ pub(super) const CAPACITY_CREDIBLE: f64 = 0.2;
 
 /// Share of what a host was calibrated to carry from which on its queues may overflow: frames count
 /// their headers, and calibration did not.
-pub(super) const FULL_SHARE: f64 = 0.9;
+const FULL_SHARE: f64 = 0.9;
 
 /// What the flows of a host came to in a slot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -166,10 +166,13 @@ impl Seen {
     /// Whether a round asks more of one end of a flow than it was calibrated to carry: the rate of
     /// frames is the fleet's, and what a slow host cannot carry of it, it must lose.
     pub fn is_overfull(&self, round: &RoundSeen, flow: &FlowSeen) -> bool {
-        [(flow.from, Way::Tx), (flow.to, Way::Rx)].into_iter().any(|(host, way)| {
-            let paced_bps = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
-            self.calibrated_bps(host, way).is_some_and(|bps| paced_bps > FULL_SHARE * bps)
-        })
+        [(flow.from, Way::Tx), (flow.to, Way::Rx)].into_iter().any(|(host, way)| self.fills(round, host, way))
+    }
+
+    /// Whether a round asks more of one side of a host than that was calibrated to carry.
+    pub(super) fn fills(&self, round: &RoundSeen, host: HostId, way: Way) -> bool {
+        let paced_bps = round.by_host.get(&host).map_or(0.0, |part| part.paced_bps(way));
+        self.calibrated_bps(host, way).is_some_and(|bps| paced_bps > FULL_SHARE * bps)
     }
 
     /// The capacity of a host one way: as calibrated, else the fleet's median.
