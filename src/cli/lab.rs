@@ -99,7 +99,7 @@ pub(super) fn faults(texts: &[String], hosts: u16) -> Result<Vec<Fault>, Failure
     let read = |text: &String| -> Result<Fault, Failure> {
         let fault: Fault = text
             .parse()
-            .with_context(|| format!("`{text}` is no fault"))
+            .with_context(|| format!("cannot read the fault `{text}`"))
             .map_err(|error| Failure::usage(error).help("`nicburn lab fault --list` shows what there is"))?;
         let Some(missing) = fault.place.hosts().find(|host| !(1..=hosts).contains(host)) else {
             return Ok(fault);
@@ -136,8 +136,13 @@ fn up(hosts: u16, name: String, shape: &LabArgs, ttl_s: u64) -> Result<u8, Failu
     Ok(exit::OK)
 }
 
+/// A name alone is explained by the numbers that its line of the list has.
 fn explain(texts: &[String]) -> Result<u8, Failure> {
-    let all = faults(texts, u16::MAX)?;
+    let one = |text: &String| match fault::example(text) {
+        Some(fault) => Ok(vec![fault]),
+        None => faults(std::slice::from_ref(text), u16::MAX),
+    };
+    let all = texts.iter().map(one).collect::<Result<Vec<_>, _>>()?.concat();
     done(&all.iter().map(Fault::explain).collect::<Vec<_>>().join("\n"))
 }
 

@@ -14,7 +14,7 @@ mod parse;
 mod place;
 pub(crate) mod steps;
 
-pub use explain::list;
+pub use explain::{example, list};
 pub use kinds::{Dies, FaultKind, Limit};
 pub use parse::FaultError;
 pub use place::Place;

@@ -1,6 +1,11 @@
 //! Memory on huge pages, and its pages handed to a pipe without a copy.
 
-use std::{io, ops::Deref, os::fd::AsFd, ptr::NonNull};
+use std::{
+    io,
+    ops::{Deref, DerefMut},
+    os::fd::AsFd,
+    ptr::NonNull,
+};
 
 use rustix::{
     io::IoSlice,
@@ -53,6 +58,13 @@ impl Deref for HugePages {
     fn deref(&self) -> &[u8] {
         // SAFETY: the range lies within the mapping, which lives as long as `self`.
         unsafe { std::slice::from_raw_parts(self.mapping.as_ptr().add(self.offset), self.length) }
+    }
+}
+
+impl DerefMut for HugePages {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and nobody else refers to it while `self` is borrowed for writing.
+        unsafe { std::slice::from_raw_parts_mut(self.mapping.as_ptr().add(self.offset), self.length) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     os::fd::{AsFd, AsRawFd},
 };
 
+use rustix::net::RecvFlags;
 use socket2::SockRef;
 
 use crate::model::record::line::TcpFlow;
@@ -91,6 +92,33 @@ pub struct Completions {
     pub done: u32,
     /// Those of them whose bytes it copied after all.
     pub copied: u32,
+}
+
+/// Pieces of one call that receives over and over.
+const TIMES_MAX: usize = 32;
+
+/// Receives up to `times` fillings of `room` (32 at most) in one call, each over the one
+/// before: for bytes that nobody looks at. Returns how many arrived; 0 at the stream's end.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn receive_over(
+    socket: &impl AsRawFd,
+    room: &mut [u8],
+    times: usize,
+    how: RecvFlags,
+) -> io::Result<usize> {
+    let piece = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+    let mut pieces = [piece; TIMES_MAX];
+    // SAFETY: all-zero bytes are a valid msghdr.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = pieces.as_mut_ptr();
+    message.msg_iovlen = times.min(TIMES_MAX) as _;
+    // SAFETY: `message` points to `pieces`, and each of these to `room`, which this call alone
+    // may write; whatever bytes the kernel puts there, in whatever order, are bytes.
+    let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, how.bits().cast_signed()) };
+    usize::try_from(got).map_err(|_| io::Error::last_os_error())
 }
 
 /// `SO_EE_CODE_ZEROCOPY_COPIED` and `SO_EE_ORIGIN_ZEROCOPY` of `linux/errqueue.h`.

@@ -24,6 +24,16 @@ pub fn list() -> String {
     text
 }
 
+/// The fault of this name with what it needs and nothing else, as its line of [`list`] has it, on
+/// the first hosts of a lab.
+pub fn example(name: &str) -> Option<Fault> {
+    let (syntax, _) = rows().find(|(syntax, _)| syntax.split('@').next() == Some(name))?;
+    let needed = syntax.split('[').next().unwrap_or(syntax);
+    let words = needed.split(',').map(|word| word.split('|').next().unwrap_or(word));
+    let text = words.collect::<Vec<_>>().join(",").replace("hN", "h1").replace("hM", "h2");
+    text.parse().ok()
+}
+
 impl Fault {
     /// The fault in words, the lines that make it in the usual lab, and what should be seen.
     pub fn explain(&self) -> String {

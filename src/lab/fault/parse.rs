@@ -12,7 +12,7 @@ const SECONDS_MAX: f64 = 86_400.0;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FaultError {
     /// Nothing of the form `NAME@hN` at its start.
-    #[error("`{0}` is no fault: write NAME@hN,key=value, for example dies_above@h3,rate=40M,for=3s")]
+    #[error("`{0}` is not of the form NAME@hN,key=value, for example dies_above@h3,rate=40M,for=3s")]
     Shape(String),
     /// A name that is not one of the faults.
     #[error("no fault is called `{name}`; there are {all}")]

@@ -24,11 +24,8 @@ use super::{
     localise::{self, MOST},
     outage::{self, held::Held},
     poisson::Share,
-    seen::{
-        FlowSeen, RoundSeen, Seen, Way,
-        probes::{Asked, Outcome},
-    },
-    summary::{Direction, Finding, FindingKind, Severity},
+    seen::{FlowSeen, RoundSeen, Seen, Way},
+    summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{
@@ -38,6 +35,8 @@ use crate::model::{
     plan::layout::StageKind,
     record::{line::ConnectsFlow, probe::TICK_US},
 };
+
+mod dead_way;
 
 /// Share of the attempts that must be missing: the last few of a round are still under way.
 pub const MISSING_MIN: f64 = 0.05;
@@ -155,44 +154,10 @@ fn finding(seen: &Seen, host: HostId, ways: &[Way], all: Share) -> Finding {
         (FindingKind::DeadQueue, text)
     };
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
-    // A handshake needs both ways: which of them is dead, echoes that have their own flows tell.
-    finding.direction = if refuses { None } else { dead_way(seen, host) };
+    finding.direction = if refuses { None } else { dead_way::of(seen, host) };
     finding.numbers.insert("missing_share".to_owned(), Some(all.rate()));
     finding.numbers.insert(ATTEMPTS.to_owned(), Some(all.of as f64));
     finding
-}
-
-/// Ticks of a flow of echoes below which nothing is said of it.
-const TICKS_MIN: usize = 20;
-
-/// Share of a flow's echoes that may pass if it is dead.
-const DEAD_PASSES: f64 = 0.02;
-
-/// The way in which flows of echoes are dead as a whole; `None` where none is.
-///
-/// Each observer asks each target from a port of its own: its echoes are one flow, their
-/// answers another. Those that their target heard tell the two apart.
-fn dead_way(seen: &Seen, host: HostId) -> Option<Direction> {
-    let mut dead: Vec<Way> = Vec::new();
-    for (observer, target) in seen.probes.pairs(Asked::Echo).filter(|(a, b)| *a == host || *b == host) {
-        let ticks = 0..seen.probes.ticks();
-        let asked = ticks.filter_map(|tick| {
-            let outcome = seen.probes.outcome(observer, target, Asked::Echo, tick)?;
-            Some((seen.probes.was_heard(observer, target, tick)?, outcome != Outcome::Lost))
-        });
-        let all: Vec<(bool, bool)> = asked.collect();
-        let (heard, answered) =
-            (all.iter().filter(|(heard, _)| *heard).count(), all.iter().filter(|(_, back)| *back).count());
-        let is_dead = |passed: usize, of: usize| of >= TICKS_MIN && passed as f64 <= DEAD_PASSES * of as f64;
-        let out = if observer == host { Way::Tx } else { Way::Rx };
-        let back = if observer == host { Way::Rx } else { Way::Tx };
-        if is_dead(heard, all.len()) {
-            dead.push(out);
-        } else if is_dead(answered, heard) {
-            dead.push(back);
-        }
-    }
-    (!dead.is_empty()).then(|| Way::together(dead))
 }
 
 /// Whether a host's silence is one of new flows alone: its echoes, an old flow, were answered

@@ -90,6 +90,8 @@ pub struct Seen {
     pub moved: Vec<(HostId, RunTime, Changed)>,
     /// Packets whose checksum was wrong, as each host's kernel counted from reading to reading.
     pub checksums: BTreeMap<HostId, Vec<Counted>>,
+    /// First packets of a handshake, and answers to them, that each host's kernel sent again.
+    pub in_vain: BTreeMap<HostId, u64>,
     /// Who was suspected after the last stage.
     pub suspects: Option<SuspectsSeen>,
     /// What calibration came to.
@@ -147,6 +149,10 @@ const WAITED_MAX_US: u64 = 3_600_000_000;
 /// Where kernels count packets whose checksum was wrong.
 const CHECKSUM_ERRORS: [&str; 3] =
     ["protocols.Tcp.InCsumErrors", "protocols.Udp.InCsumErrors", "protocols.Udp6.InCsumErrors"];
+
+/// Where kernels count what of a handshake was sent again. Callers give up before that: what is
+/// counted are answers.
+const IN_VAIN: &str = "protocols.TcpExt.TCPSynRetrans";
 
 /// Addresses and neighbours that changed on a host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -296,6 +302,9 @@ impl Seen {
                 let errors = u64::try_from(errors).unwrap_or(0);
                 let counted = Counted { since: moved.since, at: line.t, errors };
                 self.checksums.entry(host).or_default().push(counted);
+                let in_vain = moved.moved.get(IN_VAIN).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
+                let all = self.in_vain.entry(host).or_default();
+                *all = all.saturating_add(in_vain);
                 let changed = Changed::of(moved);
                 self.moved.extend(changed.map(|changed| (host, line.t, changed)));
             }

@@ -7,7 +7,6 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
-    mem::MaybeUninit,
     net::UdpSocket,
     num::NonZeroU64,
     sync::{Arc, PoisonError},
@@ -34,6 +33,7 @@ use crate::{
     },
     sys::{
         clock,
+        pages::{HUGE_BYTES, HugePages},
         process::{confine, cores},
     },
 };
@@ -67,7 +67,7 @@ struct Caller {
 pub struct Carrier {
     place: Place,
     shared: Arc<Shared>,
-    scratch: Vec<MaybeUninit<u8>>,
+    scratch: HugePages,
     poller: Poller,
     listener: Option<Socket>,
     udp: Option<UdpSocket>,
@@ -102,8 +102,7 @@ impl Carrier {
             poller.watch(listener, Token::Listener)?;
             poller.watch(udp, Token::Datagrams)?;
         }
-        let mut scratch = Vec::with_capacity(SCRATCH_BYTES);
-        scratch.resize(SCRATCH_BYTES, MaybeUninit::uninit());
+        let scratch = HugePages::new(SCRATCH_BYTES.div_ceil(HUGE_BYTES), |_| ())?;
         let now_us = clock::now_us();
         Ok(Self {
             place,

@@ -1,7 +1,5 @@
 //! The two ends of a flow, whatever carries it: what a carrier calls, passed on.
 
-use std::mem::MaybeUninit;
-
 use super::{around::Around, connects, datagram, sink, source};
 use crate::model::fleet::units::RunTime;
 
@@ -140,7 +138,7 @@ impl Sink {
     }
 
     /// The turn of one of its streams. Returns the bytes received.
-    pub fn turn(&mut self, place: u16, scratch: &mut [MaybeUninit<u8>], around: &mut Around<'_>) -> usize {
+    pub fn turn(&mut self, place: u16, scratch: &mut [u8], around: &mut Around<'_>) -> usize {
         match self {
             Self::Streams(sink) => sink.turn(place, scratch, around),
             Self::Datagrams(sink) => sink.turn(place, around),

@@ -30,9 +30,9 @@ const PIECES_MAX: usize = 256;
 /// A pipe as large as a user without rights may have.
 const PIPE_BYTES: usize = 1024 * 1024;
 
-/// What is copied is taken from so much of the payload, over and over: as much as a core's
-/// own cache holds, as the writes of any server mostly do. By reference all of it is sent.
-const COPIED_SPAN_BYTES: usize = WRITE_BYTES + 64 * 1024;
+/// What is copied is taken from so much of the payload, over and over: little enough to stay in
+/// a core's own cache beside what is under way. By reference a whole page is sent.
+const COPIED_SPAN_BYTES: usize = 128 * 1024;
 
 /// Neither waits nor raises a signal.
 const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -131,8 +131,13 @@ impl Outlet {
     fn write(&self, socket: &Socket, most: usize, flags: libc::c_int) -> io::Result<usize> {
         let Some(lot) = self.lot else {
             let page = self.payload.page_of(self.home);
-            let span = if flags & libc::MSG_ZEROCOPY == 0 { COPIED_SPAN_BYTES } else { page.len() };
-            return socket.send_with_flags(next_of(&page[..span], self.position, most), flags);
+            if flags & libc::MSG_ZEROCOPY != 0 {
+                return socket.send_with_flags(next_of(page, self.position, most), flags);
+            }
+            let mut pieces = [IoSlice::new(&page[..COPIED_SPAN_BYTES]); WRITE_BYTES / COPIED_SPAN_BYTES];
+            let count = most.div_ceil(COPIED_SPAN_BYTES).max(1);
+            pieces[count - 1] = IoSlice::new(&page[..most - (count - 1) * COPIED_SPAN_BYTES]);
+            return socket.sendmsg(&MsgHdr::new().with_buffers(&pieces[..count]), flags);
         };
         let mut room = [IoSlice::new(&[]); WRITE_BYTES / (64 * 1024) + 1];
         let (count, _) = self.payload.pieces(lot, self.position, most, &mut room);

@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     io::{self, Write as _},
-    mem::MaybeUninit,
     sync::atomic::Ordering,
 };
 
@@ -115,7 +114,7 @@ impl Sink {
     }
 
     /// The turn of a stream: one call. Returns the bytes received.
-    pub fn turn(&mut self, place: u16, scratch: &mut [MaybeUninit<u8>], around: &mut Around<'_>) -> usize {
+    pub fn turn(&mut self, place: u16, scratch: &mut [u8], around: &mut Around<'_>) -> usize {
         let Some(stream) = self.streams.get_mut(&place) else { return 0 };
         stream.queued = false;
         match stream.inlet.receive(&stream.socket, scratch) {
