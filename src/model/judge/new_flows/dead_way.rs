@@ -16,6 +16,7 @@
 use crate::model::{
     fleet::host::HostId,
     judge::{
+        robust::median,
         seen::{
             Seen, Way,
             probes::{Asked, Outcome},
@@ -31,11 +32,11 @@ const TICKS_MIN: usize = 20;
 const DEAD_PASSES: f64 = 0.02;
 
 /// Answers in vain, of all, below which they tell nothing: a healthy fleet of eight has under ten.
-const IN_VAIN_MIN: u64 = 50;
+const IN_VAIN_MIN: f64 = 50.0;
 
 /// How many times the other side's they are where one way alone is dead: half of what was seen, and
 /// more than both ways together come to.
-const IN_VAIN_FACTOR: u64 = 4;
+const IN_VAIN_FACTOR: f64 = 4.0;
 
 /// The way, of a host some of whose queues are dead; `None` where nothing tells it.
 pub(super) fn of(seen: &Seen, host: HostId) -> Option<Direction> {
@@ -69,17 +70,17 @@ fn by_echoes(seen: &Seen, host: HostId) -> Option<Direction> {
 }
 
 fn by_answers(seen: &Seen, host: HostId) -> Option<Direction> {
-    let sum = |of_host: bool| {
-        let counts = seen.in_vain.iter().filter(|(other, _)| (**other == host) == of_host);
-        counts.fold(0_u64, |all, (_, count)| all.saturating_add(*count))
-    };
-    let (own, others) = (sum(true), sum(false));
-    if own.saturating_add(others) < IN_VAIN_MIN {
+    let count = |host: HostId| seen.in_vain.get(&host).map_or(0.0, |count| *count as f64);
+    let others: Vec<f64> =
+        seen.hosts.iter().map(|other| other.id).filter(|other| *other != host).map(count).collect();
+    // As many of each as the median has: of another sick one nothing is held against this.
+    let (own, others) = (count(host), median(&others)? * others.len() as f64);
+    if own + others < IN_VAIN_MIN {
         return None;
     }
-    Some(if own / IN_VAIN_FACTOR >= others {
+    Some(if own >= IN_VAIN_FACTOR * others {
         Direction::Tx
-    } else if others / IN_VAIN_FACTOR >= own {
+    } else if others >= IN_VAIN_FACTOR * own {
         Direction::Rx
     } else {
         Direction::Both
@@ -108,6 +109,7 @@ mod tests {
         assert_eq!(told(&[1124, 6226, 976, 993, 790, 908, 1052, 830], 1), Some(Direction::Both));
         assert_eq!(told(&[748, 769, 1493], 2), Some(Direction::Both), "of three hosts");
         assert_eq!(told(&[1, 1, 0, 20, 1, 1, 0, 2], 3), None, "too few");
+        assert_eq!(told(&[26, 14, 1109, 1109, 17, 9, 16, 14], 3), Some(Direction::Tx), "of two sick ones");
     }
 
     #[test]
