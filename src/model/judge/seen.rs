@@ -8,28 +8,28 @@ use std::{
     sync::Arc,
 };
 
-use super::{checksums::Counted, clocks::Off, files::Files};
+use super::{checksums::Counted, files::Files};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
-        units::{RunTime, SLOT_US},
+        units::RunTime,
     },
     plan::{
         layout::FlowId,
-        schedule::{self, Capacities, FrameRates},
+        schedule::{Capacities, FrameRates},
     },
     record::{
-        facts::{CardFacts, CountersMoved, Neighbour},
-        few::Few,
+        facts::{CardFacts, Neighbour},
         line::{
-            Body, ConnectsFlow, Contact, CorruptSeen, DatagramFlow, DatagramsSent, Ended, HostSeen, Joined,
-            Line, LinkSeen, ReachPeer, Samples, StageBegun, StreamSeen, SuspectsSeen, TcpFlow, VerifiedFlow,
+            ConnectsFlow, Contact, CorruptSeen, DatagramFlow, DatagramsSent, Ended, HostSeen, Joined,
+            LinkSeen, ReachPeer, StreamSeen, SuspectsSeen, TcpFlow, VerifiedFlow,
         },
     },
 };
 
 mod always_slow;
 mod carried;
+mod fold;
 pub mod probes;
 mod round;
 
@@ -120,40 +120,6 @@ pub struct Seen {
     host_of_instance: BTreeMap<u16, HostId>,
     flows_of_host: BTreeMap<HostId, Vec<FlowId>>,
 }
-
-/// Whether a flow is one that this host receives: nobody else's word on it counts.
-fn receives(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
-    flows.get(&flow).is_some_and(|seen| seen.to == host)
-}
-
-/// Whether a flow is one that this host sends.
-fn sends(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
-    flows.get(&flow).is_some_and(|seen| seen.from == host)
-}
-
-/// Adds what a line tells of flows that are its worker's to tell of.
-fn sum<T: Default>(
-    into: &mut BTreeMap<FlowId, T>,
-    told: &Few<FlowId, T>,
-    add: fn(&mut T, &T),
-    is_own: impl Fn(FlowId) -> bool,
-) {
-    for (flow, part) in told.iter().filter(|(flow, _)| is_own(**flow)) {
-        add(into.entry(*flow).or_default(), part);
-    }
-}
-
-/// How long a coordinator may wait for anything after its last stage.
-const WAITED_MAX_US: u64 = 3_600_000_000;
-
-/// Where kernels count packets whose checksum was wrong.
-const CHECKSUM_ERRORS: [&str; 3] =
-    ["protocols.Tcp.InCsumErrors", "protocols.Udp.InCsumErrors", "protocols.Udp6.InCsumErrors"];
-
-/// Where kernels count what of a handshake was sent again. Callers give up before that: what is
-/// counted are answers.
-const IN_VAIN: &str = "protocols.TcpExt.TCPSynRetrans";
-
 /// Addresses and neighbours that changed on a host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changed {
@@ -164,248 +130,7 @@ pub struct Changed {
     /// Neighbours whose entry is another one now.
     pub neighbours: Vec<Neighbour>,
 }
-
-impl Changed {
-    /// What of a line's counters is of addresses; `None` where nothing is.
-    fn of(moved: &CountersMoved) -> Option<Self> {
-        let changed = Self {
-            gone: moved.addresses_gone.clone(),
-            came: moved.addresses_came.clone(),
-            neighbours: moved.neighbours.clone(),
-        };
-        (changed != Self::default()).then_some(changed)
-    }
-}
-
 impl Seen {
-    /// All of a record.
-    pub fn of(record: &crate::model::record::book::Record) -> Self {
-        let mut seen = Self { hosts: record.opened.hosts.clone(), ..Self::default() };
-        // Instances and stages first: workers' lines name both, and their own order within a
-        // record tells nothing of when they happened.
-        for line in record.lines.iter().filter(|line| line.i == 0) {
-            seen.take(line);
-        }
-        let off = Off::of(&record.lines);
-        let sound = || record.lines.iter().filter(|line| line.i != 0 && !off.has(line));
-        let instances = seen.host_of_instance.clone();
-        // A third of all that is told, and nothing else needs it.
-        let probes = || {
-            let mut probes = Probes::default();
-            for line in sound() {
-                if let (Body::Probes(told), Some(host)) = (&line.body, instances.get(&line.i)) {
-                    probes.take(*host, told);
-                }
-            }
-            probes
-        };
-        ((), seen.probes) = rayon::join(|| sound().for_each(|line| seen.take_but_probes(line)), probes);
-        for (instance, lines) in off.by_instance() {
-            if let Some(host) = seen.host_of_instance.get(&instance) {
-                *seen.off.entry(*host).or_default() += lines;
-            }
-        }
-        seen.settle();
-        // What happens is looked at slot by slot: a time that cannot be must not make it endless.
-        let planned = seen.rounds.last().map(|round| RunTime::of_slot(round.end));
-        let known = planned.max(seen.last_wrote.values().max().copied()).unwrap_or_default();
-        seen.latest = seen.latest.min(RunTime(known.0.saturating_add(WAITED_MAX_US)));
-        seen
-    }
-
-    /// Puts in order what lines of several workers tell of the same time.
-    pub fn settle(&mut self) {
-        self.streams.sort_by_key(|(_, stream)| stream.at);
-        self.stalled.sort_by_key(|(_, from, _)| *from);
-        self.connects.sort_by_key(|(at, flow, _)| (*at, *flow));
-        self.moved.sort_by_key(|(host, at, _)| (*at, *host));
-        self.always_slow = self.find_always_slow();
-    }
-
-    /// Takes one line.
-    pub fn take(&mut self, line: &Line) {
-        if let (Body::Probes(probes), Some(host)) = (&line.body, self.host_of_instance.get(&line.i)) {
-            self.probes.take(*host, probes);
-        }
-        self.take_but_probes(line);
-    }
-
-    fn take_but_probes(&mut self, line: &Line) {
-        self.latest = self.latest.max(line.t);
-        let by = self.host_of_instance.get(&line.i).copied();
-        if let Some(host) = by {
-            let wrote = self.last_wrote.entry(host).or_default();
-            *wrote = (*wrote).max(line.t);
-        }
-        match (&line.body, by) {
-            (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
-            (Body::Joined(joined), _) => {
-                self.host_of_instance.insert(joined.instance, joined.host);
-                self.joined.push((line.t, (**joined).clone()));
-            }
-            (Body::Contact(contact), _) => self.contacts.push((line.t, contact.clone())),
-            (Body::Stage(begun), _) => self.stage_begins(begun),
-            (Body::NotReady { stage, hosts, .. }, _) => {
-                self.not_ready.entry(*stage).or_default().extend(hosts.iter().map(|host| (*host, None)));
-            }
-            (Body::Capacity { hosts, frames }, _) => {
-                self.calibrated(hosts.clone());
-                self.frame_rates.clone_from(frames);
-            }
-            (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
-            (Body::Impaired { since, why }, _) => self.impaired.push((*since, line.t, why.clone())),
-            (Body::Closed { ended, why }, _) => self.ended = Some((line.t, *ended, why.clone())),
-            (Body::Samples(samples), Some(host)) => self.sampled(host, line.t, samples),
-            (Body::Stream(stream), Some(host)) => self.streams.push((host, stream.clone())),
-            (Body::Host(state), Some(host)) => {
-                self.states.entry(host).or_default().push((line.t, Arc::clone(state)));
-            }
-            (Body::Reach(reach), Some(host)) => {
-                for (peer, seen) in &reach.peers {
-                    self.reach.insert((host, *peer), seen.clone());
-                }
-            }
-            (Body::Ceiling { tcp_bps }, Some(host)) => {
-                self.ceilings.insert(host, *tcp_bps);
-            }
-            (Body::Corrupt(corrupt), Some(host)) if receives(&self.flows, host, corrupt.flow) => {
-                self.corrupt.push(corrupt.clone());
-            }
-            (Body::Verified { flows }, Some(host)) => {
-                sum(&mut self.verified, flows, VerifiedFlow::add, |flow| receives(&self.flows, host, flow));
-            }
-            (Body::Tcp(tcp), Some(host)) => {
-                sum(&mut self.tcp, &tcp.flows, TcpFlow::add, |flow| sends(&self.flows, host, flow));
-                let own = tcp
-                    .flows
-                    .iter()
-                    .filter(|(flow, part)| part.backoff > 0 && sends(&self.flows, host, **flow));
-                self.timed_out.extend(own.map(|(flow, _)| (line.t, *flow)));
-            }
-            (Body::Datagrams { flows }, Some(host)) => {
-                sum(&mut self.datagrams, flows, DatagramFlow::add, |flow| receives(&self.flows, host, flow));
-            }
-            (Body::DatagramsSent { flows }, Some(host)) => {
-                sum(&mut self.datagrams_sent, flows, DatagramsSent::add, |flow| {
-                    sends(&self.flows, host, flow)
-                });
-            }
-            (Body::Connects { flows }, Some(host)) => {
-                let own = flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow));
-                self.connects.extend(own.map(|(flow, part)| (line.t, *flow, *part)));
-            }
-            (Body::Facts(facts), Some(host)) => {
-                self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
-            }
-            (Body::Counters(moved), Some(host)) => {
-                let errors: i64 = CHECKSUM_ERRORS.iter().filter_map(|name| moved.moved.get(*name)).sum();
-                let errors = u64::try_from(errors).unwrap_or(0);
-                let counted = Counted { since: moved.since, at: line.t, errors };
-                self.checksums.entry(host).or_default().push(counted);
-                let in_vain = moved.moved.get(IN_VAIN).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
-                let all = self.in_vain.entry(host).or_default();
-                *all = all.saturating_add(in_vain);
-                let changed = Changed::of(moved);
-                self.moved.extend(changed.map(|changed| (host, line.t, changed)));
-            }
-            (Body::Suspects(suspects), None) => self.suspects = Some((**suspects).clone()),
-            (Body::File(file), Some(host)) => self.files.take(host, file),
-            (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
-            // A line of an instance that never joined, or a source's own view: no rule asks for it.
-            _ => {}
-        }
-    }
-
-    fn stage_begins(&mut self, begun: &StageBegun) {
-        for (number, planned) in begun.stage.rounds.iter().enumerate() {
-            let start = (begun.at.0 + planned.offset_us).div_ceil(SLOT_US);
-            let end = (begun.at.0 + planned.end_us()) / SLOT_US;
-            let load = schedule::planned_load(planned);
-            let mut by_host: BTreeMap<HostId, HostFlows> = BTreeMap::new();
-            for flow in &planned.flows {
-                if planned.dose.carriage.transport.moves_a_file() {
-                    self.files.starts.begins(flow.flow, start);
-                }
-                for host in [flow.from, flow.to] {
-                    self.flows_of_host.entry(host).or_default().push(flow.flow);
-                }
-                let rate = begun.rates.get(&flow.flow).copied();
-                let paced_bps = rate.map_or(0.0, |rate| rate.bps() as f64);
-                let from = by_host.entry(flow.from).or_default();
-                from.tx.push(flow.flow);
-                from.tx_paced_bps += paced_bps;
-                let to = by_host.entry(flow.to).or_default();
-                to.rx.push(flow.flow);
-                to.rx_paced_bps += paced_bps;
-                self.flows.insert(
-                    flow.flow,
-                    FlowSeen {
-                        from: flow.from,
-                        to: flow.to,
-                        round: self.rounds.len(),
-                        rate,
-                        slots: vec![None; end.saturating_sub(start) as usize],
-                        tail: 0,
-                    },
-                );
-            }
-            for (host, (tx, rx)) in load {
-                let part = by_host.entry(host).or_default();
-                (part.tx_load, part.rx_load) = (tx, rx);
-            }
-            self.rounds.push(RoundSeen {
-                stage: begun.stage.index,
-                stage_name: begun.stage.name.clone(),
-                kind: begun.stage.kind,
-                number,
-                dose: planned.dose.clone(),
-                start,
-                end,
-                by_host,
-            });
-        }
-    }
-
-    fn sampled(&mut self, by: HostId, at: RunTime, samples: &Samples) {
-        for (flow, counts) in &samples.rx {
-            let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
-            let start = self.rounds[seen.round].start;
-            let first = (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes > 0));
-            if let Some((first, _)) = first {
-                self.files.starts.carried(*flow, first);
-            }
-            if let (Some((first, _)), Some(late)) =
-                (first, self.not_ready.get_mut(&self.rounds[seen.round].stage))
-            {
-                for host in [seen.from, seen.to] {
-                    if let Some(since) = late.get_mut(&host) {
-                        *since = Some(since.map_or(first, |known| known.min(first)));
-                    }
-                }
-            }
-            for (slot, count) in (samples.s..).zip(counts) {
-                let index = slot.checked_sub(start).map(|index| index as usize);
-                match index.and_then(|index| seen.slots.get_mut(index)) {
-                    Some(place) => *place = *count,
-                    None => seen.tail += count.unwrap_or(0),
-                }
-            }
-        }
-        let own = |flow: &FlowId, sink: bool| {
-            self.flows.get(flow).is_some_and(|seen| by == if sink { seen.to } else { seen.from })
-        };
-        for (flow, (sent, answered)) in
-            samples.asked.iter().flat_map(|asked| asked.iter()).filter(|(flow, _)| own(flow, false))
-        {
-            self.asked.push((at, *flow, *sent, *answered));
-        }
-        for (flow, arrived) in
-            samples.heard.iter().flat_map(|heard| heard.iter()).filter(|(flow, _)| own(flow, true))
-        {
-            self.heard.push((at, *flow, *arrived));
-        }
-    }
-
     /// All flows that a host sends or receives.
     pub fn flows_of(&self, host: HostId) -> impl Iterator<Item = &FlowSeen> {
         let own = self.flows_of_host.get(&host).into_iter().flatten();
