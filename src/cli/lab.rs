@@ -138,11 +138,8 @@ fn up(hosts: u16, name: String, shape: &LabArgs, ttl_s: u64) -> Result<u8, Failu
 
 /// A name alone is explained by the numbers that its line of the list has.
 fn explain(texts: &[String]) -> Result<u8, Failure> {
-    let one = |text: &String| match fault::example(text) {
-        Some(fault) => Ok(vec![fault]),
-        None => faults(std::slice::from_ref(text), u16::MAX),
-    };
-    let all = texts.iter().map(one).collect::<Result<Vec<_>, _>>()?.concat();
+    let whole = |text: &String| fault::example(text).unwrap_or_else(|| text.clone());
+    let all = faults(&texts.iter().map(whole).collect::<Vec<_>>(), u16::MAX)?;
     done(&all.iter().map(Fault::explain).collect::<Vec<_>>().join("\n"))
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     Fault,
-    kinds::rows,
+    kinds::{name_of, rows},
     steps::{Action, At, Helper, Steps},
 };
 use crate::lab::spec::{LabSpec, host_name};
@@ -24,14 +24,13 @@ pub fn list() -> String {
     text
 }
 
-/// The fault of this name with what it needs and nothing else, as its line of [`list`] has it, on
-/// the first hosts of a lab.
-pub fn example(name: &str) -> Option<Fault> {
-    let (syntax, _) = rows().find(|(syntax, _)| syntax.split('@').next() == Some(name))?;
+/// The text of the fault of this name with what it needs and nothing else, as its line of [`list`]
+/// has it, on the first hosts of a lab.
+pub fn example(name: &str) -> Option<String> {
+    let (syntax, _) = rows().find(|(syntax, _)| name_of(syntax) == name)?;
     let needed = syntax.split('[').next().unwrap_or(syntax);
     let words = needed.split(',').map(|word| word.split('|').next().unwrap_or(word));
-    let text = words.collect::<Vec<_>>().join(",").replace("hN", "h1").replace("hM", "h2");
-    text.parse().ok()
+    Some(words.collect::<Vec<_>>().join(",").replace("hN", "h1").replace("hM", "h2"))
 }
 
 impl Fault {

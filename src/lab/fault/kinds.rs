@@ -107,9 +107,14 @@ pub(super) fn rows() -> impl Iterator<Item = Row> {
     GROUPS.iter().flat_map(|(_, rows)| rows.iter().copied())
 }
 
+/// The name at the beginning of how a fault is written.
+pub(super) fn name_of(syntax: &str) -> &str {
+    syntax.split('@').next().unwrap_or(syntax)
+}
+
 /// All names, for whoever typed another.
 fn names() -> String {
-    let names: Vec<&str> = rows().map(|(syntax, _)| syntax.split('@').next().unwrap_or(syntax)).collect();
+    let names: Vec<&str> = rows().map(|(syntax, _)| name_of(syntax)).collect();
     names.join(", ")
 }
 

@@ -1,5 +1,5 @@
 use super::{
-    kinds::rows,
+    kinds::{name_of, rows},
     steps::{Action, At, Steps},
     *,
 };
@@ -70,8 +70,8 @@ fn every_text_gives_a_fault_and_the_same_text_again() {
 #[test]
 fn every_name_of_the_list_has_an_example() {
     for (syntax, _) in rows() {
-        let name = syntax.split('@').next().expect("a name");
-        let example = example(name).unwrap_or_else(|| panic!("{syntax} gives none"));
+        let name = name_of(syntax);
+        let example = fault(&example(name).unwrap_or_else(|| panic!("{syntax} gives none")));
         assert!(example.to_string().starts_with(&format!("{name}@h1")), "{example}");
     }
     assert_eq!(example("no_such"), None);
@@ -80,7 +80,7 @@ fn every_name_of_the_list_has_an_example() {
 #[test]
 fn every_fault_of_the_list_is_tried_here() {
     for (syntax, _) in rows() {
-        let name = syntax.split('@').next().expect("a name");
+        let name = name_of(syntax);
         assert!(TEXTS.iter().any(|text| text.starts_with(&format!("{name}@"))), "{name} is not tried");
     }
 }

@@ -43,6 +43,12 @@ fn sum<T: Default>(
     }
 }
 
+/// By how much these counters of a line moved together.
+fn sum_of(moved: &CountersMoved, names: &[&str]) -> u64 {
+    let steps: i64 = names.iter().filter_map(|name| moved.moved.get(*name)).sum();
+    u64::try_from(steps).unwrap_or(0)
+}
+
 /// How long a coordinator may wait for anything after its last stage.
 const WAITED_MAX_US: u64 = 3_600_000_000;
 
@@ -187,13 +193,11 @@ impl Seen {
                 self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
             }
             (Body::Counters(moved), Some(host)) => {
-                let errors: i64 = CHECKSUM_ERRORS.iter().filter_map(|name| moved.moved.get(*name)).sum();
-                let errors = u64::try_from(errors).unwrap_or(0);
+                let errors = sum_of(moved, &CHECKSUM_ERRORS);
                 let counted = Counted { since: moved.since, at: line.t, errors };
                 self.checksums.entry(host).or_default().push(counted);
-                let in_vain = moved.moved.get(IN_VAIN).map_or(0, |count| u64::try_from(*count).unwrap_or(0));
-                let all = self.in_vain.entry(host).or_default();
-                *all = all.saturating_add(in_vain);
+                let in_vain = self.in_vain.entry(host).or_default();
+                *in_vain = in_vain.saturating_add(sum_of(moved, &[IN_VAIN]));
                 let changed = Changed::of(moved);
                 self.moved.extend(changed.map(|changed| (host, line.t, changed)));
             }
