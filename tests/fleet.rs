@@ -212,7 +212,9 @@ fn judged_again(out: &Path) {
 fn a_fleet_started_by_hand_with_a_stranger_s_fault_gives_the_same_verdict() {
     let _turn = turn();
     let fault = "dies_above 3 '5 mbytes/second burst 1 mbytes' 3s";
-    let run = ByHand::run(8, "scenarios/quick.toml", &[("EARLY", fault)]);
+    // Six hosts, not eight: a storm of eight is more than two slow cores carry packet by packet,
+    // and what is then not measured is rightly not passed.
+    let run = ByHand::run(6, "scenarios/quick.toml", &[("EARLY", fault)]);
     assert_eq!(run.code, Some(10), "{}", run.log());
     let summary = run.summary();
     assert_eq!(failed_hosts(&summary), [("h3", vec![FindingKind::DiesUnderLoad])], "{}", run.log());
@@ -222,7 +224,8 @@ fn a_fleet_started_by_hand_with_a_stranger_s_fault_gives_the_same_verdict() {
 #[test]
 fn a_card_that_never_comes_back_fails_and_its_partners_pass() {
     let _turn = turn();
-    let run = ByHand::run(6, "scenarios/storm.toml", &[("LATE", "sleep 2; dead 2")]);
+    // The worker of the dead card calls its coordinator in vain for half a minute more: not of interest here.
+    let run = ByHand::run(6, "scenarios/storm.toml", &[("LATE", "sleep 2; dead 2"), ("LINGER", "0")]);
     assert_eq!(run.code, Some(10), "{}", run.log());
     let summary = run.summary();
     let failed = failed_hosts(&summary);

@@ -7,6 +7,7 @@
 #   HOSTS number of hosts                 RATE   of each link, tc notation
 #   SCENARIO path                         EARLY  shell text run before the coordinator starts
 #   LATE  shell text run once the stage named by STAGE has begun (default: storm)
+#   LINGER tenths of a second that workers have to end by themselves (default: 45 s)
 set -u
 PATH=$PATH:/usr/sbin:/sbin
 mount -t tmpfs none /run
@@ -85,8 +86,8 @@ if [ -n "${LATE:-}" ]; then
 fi
 wait $coordinator
 echo $? >"$OUT/exit"
-# Workers end by themselves; whoever does not within 45 s is told.
-for _ in $(seq 450); do
+# Workers end by themselves; whoever does not in time is told, and ends with this process.
+for _ in $(seq "${LINGER:-450}"); do
   [ -z "$(jobs -rp)" ] && break
   sleep 0.1
 done

@@ -16,7 +16,7 @@ use crate::{
 
 /// Counted in one call at most: all that a receive buffer holds, so that a call which brings
 /// less has emptied it. Nothing is written to this room, and so it takes no memory.
-const DISCARD_BYTES: usize = 8 * 1024 * 1024;
+const DISCARD_BYTES: usize = 2 * 1024 * 1024;
 
 /// Read into so much room, so many times over in one call: little enough to stay in a core's
 /// own cache beside what is under way, and often enough for one call to empty a stream.
