@@ -112,7 +112,7 @@ mod tests {
             Few::from_iter([(Arc::from("driver.rx_drops"), 1), (Arc::from("link.tx_bytes"), -2)])
         );
         assert_eq!(first, second);
-        assert!(first.iter_keys().zip(second.iter_keys()).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(first.keys().zip(second.keys()).all(|(one, other)| Arc::ptr_eq(one, other)));
     }
 
     #[test]
