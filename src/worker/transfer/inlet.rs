@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Counted in one call at most; a call which brings less has emptied the receive buffer, which rarely
-/// holds more. Dropping 8 MiB a call was no faster, and held the socket longer. Nothing is
+/// holds more. Dropping 8 MiB a call was no faster. Nothing is
 /// written to this room.
 const DISCARD_BYTES: usize = 2 * 1024 * 1024;
 
