@@ -116,7 +116,10 @@ fn draw_pair(cut: Cut, events: &Receiver<RunEvent>) {
                 show_ready(&mut fold, &mut begun, false);
             }
             RunEvent::Opened { names: all, .. } => names.clone_from(all),
-            RunEvent::ContactLost { .. } | RunEvent::ContactBack { .. } | RunEvent::Note { .. } => {
+            RunEvent::CannotDo { .. }
+            | RunEvent::ContactLost { .. }
+            | RunEvent::ContactBack { .. }
+            | RunEvent::Note { .. } => {
                 if let Some(line) = live::line(&event, &names) {
                     output::note(&line);
                 }

@@ -60,6 +60,9 @@ pub fn line(event: &RunEvent, names: &[HostName]) -> Option<String> {
                 hosts.iter().map(|(id, kinds)| format!("{} ({})", host(id), kinds.join(", "))).collect();
             stamped(*at, "SUSPECT", &format!("{}; tried once more", all.join("; ")))
         }
+        RunEvent::CannotDo { host: id, at, stage, why } => {
+            stamped(*at, "CANNOT", &format!("{} takes no part in stage {stage}: {why}", host(id)))
+        }
         RunEvent::ContactLost { host: id, at, why } => {
             let why = if why.is_empty() { String::new() } else { format!(": {why}") };
             stamped(*at, "NO CONTACT", &format!("{}{why}", host(id)))
@@ -148,6 +151,12 @@ mod tests {
             let events = [
                 drop_off(0, text),
                 RunEvent::ContactLost { host: HostId(0), at: RunTime(0), why: text.to_owned() },
+                RunEvent::CannotDo {
+                    host: HostId(0),
+                    at: RunTime(0),
+                    stage: text.to_owned(),
+                    why: text.to_owned(),
+                },
                 RunEvent::Note { text: text.to_owned() },
             ];
             for event in events {

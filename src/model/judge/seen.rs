@@ -105,6 +105,8 @@ pub struct Seen {
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
     /// they took part after all.
     pub not_ready: BTreeMap<u16, BTreeMap<HostId, Option<u64>>>,
+    /// What hosts said to a stage that they could not do, the first of each.
+    pub unable: BTreeMap<HostId, String>,
     /// Windows in which the coordinator itself was held up: since, until, how.
     pub impaired: Vec<(RunTime, RunTime, String)>,
     /// How the run ended, where its last line is there.

@@ -282,6 +282,15 @@ fn a_host_that_came_late_to_a_stage_is_judged_from_then_on() {
 }
 
 #[test]
+fn what_a_host_could_not_do_is_why_it_was_not_measured() {
+    let why = "300 files are needed and 256 are permitted";
+    let summary = judge(&Story::storm(4, 100).unheard(1, 0).unable(1, why).record());
+    let host = &summary.hosts[1];
+    assert!(matches!(host.verdict, Verdict::Inconclusive | Verdict::NotTested), "{host:?}");
+    assert!(host.reason.as_ref().is_some_and(|reason| reason.ends_with(why)), "{host:?}");
+}
+
+#[test]
 fn traffic_of_others_before_calibration_is_told_and_little_of_it_is_not() {
     let busy = story::live_fold(&Story::calibration(4, 10).busy_before(2).record());
     let told: Vec<HostId> = busy.traffic_of_others().into_iter().map(|(host, _)| host).collect();

@@ -139,11 +139,14 @@ fn verdict_of(
     if explained.shared.iter().any(|index| falls[*index].host == host) {
         return (Verdict::Inconclusive, Some("shared_congestion".to_owned()));
     }
+    let because = || seen.unable.get(&host).map_or_else(String::new, |why| format!(": {why}"));
     match tested.planned_share {
-        None => (Verdict::NotTested, Some("nothing that was planned for it was measured".to_owned())),
+        None => {
+            (Verdict::NotTested, Some(format!("nothing that was planned for it was measured{}", because())))
+        }
         Some(share) if share < MEASURED_MIN => (
             Verdict::Inconclusive,
-            Some(format!("only {:.0} % of what was planned for it was measured", share * 100.0)),
+            Some(format!("only {:.0} % of what was planned for it was measured{}", share * 100.0, because())),
         ),
         Some(_) => match measured::under_loaded(seen, host, load) {
             Some((best, capacity)) => (

@@ -315,7 +315,7 @@ impl Course {
             StageKind::Reach | StageKind::Load => DRAIN,
         };
         let length = planned.length();
-        self.note_not_ready(stage);
+        self.note_not_ready(stage, &planned.name, at);
         self.phase = Phase::Running { stage, zero, until: zero + length + drain };
         self.catch_up_all();
         self.actions.push(Action::Announce(RunEvent::StageStarted {
@@ -329,7 +329,7 @@ impl Course {
         self.actions.push(Action::Record(Body::Stage(Box::new(begun))));
     }
 
-    fn note_not_ready(&mut self, stage: u16) {
+    fn note_not_ready(&mut self, stage: u16, name: &str, at: RunTime) {
         let behind = |member: &Standing| !member.left && member.ready != Some(stage);
         let hosts: Vec<HostId> =
             self.members.iter().filter(|(_, member)| behind(member)).map(|(host, _)| *host).collect();
@@ -340,7 +340,11 @@ impl Course {
             let (_, why) = self.members.get(host)?.unfit.as_ref().filter(|(unfit, _)| *unfit == stage)?;
             Some((*host, why.clone()))
         };
-        let why = hosts.iter().filter_map(said).collect();
+        let why: BTreeMap<HostId, String> = hosts.iter().filter_map(said).collect();
+        for (host, why) in &why {
+            let (stage, why) = (name.to_owned(), why.clone());
+            self.actions.push(Action::Announce(RunEvent::CannotDo { host: *host, at, stage, why }));
+        }
         self.actions.push(Action::Record(Body::NotReady { stage, hosts, why }));
     }
 

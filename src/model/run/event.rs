@@ -99,6 +99,17 @@ pub enum RunEvent {
         /// Whose, and of what kinds.
         hosts: Vec<(HostId, Vec<String>)>,
     },
+    /// A host cannot do what a stage asks of it, and takes no part in it.
+    CannotDo {
+        /// Whose.
+        host: HostId,
+        /// When.
+        at: RunTime,
+        /// In which stage.
+        stage: String,
+        /// What its worker said.
+        why: String,
+    },
     /// A worker's control connection is lost.
     ContactLost {
         /// Whose.

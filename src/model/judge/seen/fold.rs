@@ -140,7 +140,10 @@ impl Seen {
             }
             (Body::Contact(contact), _) => self.contacts.push((line.t, contact.clone())),
             (Body::Stage(begun), _) => self.stage_begins(begun),
-            (Body::NotReady { stage, hosts, .. }, _) => {
+            (Body::NotReady { stage, hosts, why }, _) => {
+                for (host, why) in why {
+                    self.unable.entry(*host).or_insert_with(|| why.clone());
+                }
                 self.not_ready.entry(*stage).or_default().extend(hosts.iter().map(|host| (*host, None)));
             }
             (Body::Capacity { hosts, frames }, _) => {

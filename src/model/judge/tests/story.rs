@@ -164,6 +164,13 @@ impl Story {
         self.tells(usize::MAX, 0, not_ready)
     }
 
+    /// A host said why it could not do its part of the stage.
+    pub fn unable(self, host: usize, why: &str) -> Self {
+        let host = host_id(host);
+        let why = BTreeMap::from([(host, why.to_owned())]);
+        self.tells(usize::MAX, 0, Body::NotReady { stage: 2, hosts: vec![host], why })
+    }
+
     /// Every peer that sends to `host` saw this on its stream.
     pub fn stream(mut self, host: usize, slot: u64, what: StreamEvent) -> Self {
         for flow in self.rounds.iter().flat_map(|round| &round.flows).filter(|flow| flow.to == host_id(host))
