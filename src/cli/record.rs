@@ -21,7 +21,7 @@ use super::failure::Failure;
 use crate::{
     journal::{self, JournalError},
     model::record::{
-        book::{self, Reading, Record},
+        book::{Decoder, Reading, Record},
         line::Line,
         text::LineError,
     },
@@ -96,11 +96,12 @@ fn cut(path: &Path, pieces: &SyncSender<Piece>) -> Result<(), JournalError> {
 }
 
 fn decode(pieces: &Mutex<Receiver<Piece>>, decoded: &SyncSender<Decoded>) {
+    let mut decoder = Decoder::default();
     loop {
         let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(piece) = next else { return };
         let begins = std::iter::once(0).chain(piece.ends.iter().copied());
-        let lines = begins.zip(&piece.ends).map(|(begin, end)| book::line(&piece.text[begin..*end]));
+        let lines = begins.zip(&piece.ends).map(|(begin, end)| decoder.line(&piece.text[begin..*end]));
         if decoded.send((piece.number, lines.collect())).is_err() {
             return;
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::{
     few,
     line::{Body, COORDINATOR, Line, Opened, RECORD_SCHEMA},
+    names::Names,
     text::{self, LineError},
 };
 
@@ -47,23 +48,32 @@ pub enum RecordError {
     },
 }
 
-/// What a line of a record says, in no more room than it takes: a record is kept whole.
-///
-/// # Errors
-///
-/// As [`text::decode`].
-pub fn line(text: &str) -> Result<Line, LineError> {
-    let mut line = text::decode(text)?;
-    match &mut line.body {
-        Body::Samples(samples) => few::tighten(&mut samples.rx),
-        Body::Tcp(tcp) => few::tighten(&mut tcp.flows),
-        Body::Probes(probes) => {
-            few::tighten(&mut probes.udp);
-            few::tighten(&mut probes.tcp);
+/// Reads lines of one record; several may share the work.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    names: Names,
+}
+
+impl Decoder {
+    /// What a line says.
+    ///
+    /// # Errors
+    ///
+    /// As [`text::decode`].
+    pub fn line(&mut self, text: &str) -> Result<Line, LineError> {
+        let mut line = text::decode(text)?;
+        match &mut line.body {
+            Body::Counters(moved) => self.names.share(moved),
+            Body::Samples(samples) => few::tighten(&mut samples.rx),
+            Body::Tcp(tcp) => few::tighten(&mut tcp.flows),
+            Body::Probes(probes) => {
+                few::tighten(&mut probes.udp);
+                few::tighten(&mut probes.tcp);
+            }
+            _ => {}
         }
-        _ => {}
+        Ok(line)
     }
-    Ok(line)
 }
 
 /// A record that is being read, line by line; spools may follow the record itself.
@@ -78,7 +88,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Takes the next line, as [`line`] gives it.
+    /// Takes the next line, as [`Decoder::line`] gives it.
     pub fn take(&mut self, line: Result<Line, LineError>) {
         self.total += 1;
         self.last_is_cut = false;
@@ -142,8 +152,8 @@ impl Record {
     ///
     /// As [`Reading::finish`].
     pub fn from_text_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Self, RecordError> {
-        let mut reading = Reading::default();
-        lines.for_each(|text| reading.take(line(text)));
+        let (mut reading, mut decoder) = (Reading::default(), Decoder::default());
+        lines.for_each(|line| reading.take(decoder.line(line)));
         reading.finish()
     }
 

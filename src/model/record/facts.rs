@@ -9,10 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    few::{self, Few},
-    names,
-};
+use super::few::{self, Few};
 use crate::model::fleet::units::RunTime;
 
 /// Something that was asked of a host.
@@ -376,9 +373,9 @@ pub struct CountersMoved {
     /// Since when.
     pub since: RunTime,
     /// By group and name as in [`Counters`] (`link.rx_crc_errors`): by how much. A counter
-    /// that went backwards is told as a negative step. Of what is read, each name is there
-    /// once (`names`).
-    #[serde(serialize_with = "few::as_map", deserialize_with = "names::read_steps")]
+    /// that went backwards is told as a negative step. Of a record that is read, each name is
+    /// there once (`names`).
+    #[serde(serialize_with = "few::as_map")]
     pub moved: Few<Arc<str>, i64>,
     /// Addresses of the interface that are gone since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -14,9 +14,8 @@ use crate::{
     sys::socket::receive_over,
 };
 
-/// Counted in one call at most; a call which brings less has emptied the receive buffer, which rarely
-/// holds more. Dropping 8 MiB a call was no faster. Nothing is
-/// written to this room.
+/// Counted in one call at most; a call which brings less has emptied the receive buffer. With 8 MiB
+/// it was no faster. Nothing that is only counted is written to this room.
 const DISCARD_BYTES: usize = 2 * 1024 * 1024;
 
 /// Read into so much room, so many times over in one call: little enough to stay in a core's

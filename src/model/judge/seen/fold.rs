@@ -17,7 +17,7 @@ use crate::model::{
         book::Record,
         facts::CountersMoved,
         few::Few,
-        line::{Body, DatagramFlow, DatagramsSent, Line, Samples, StageBegun, VerifiedFlow},
+        line::{Body, DatagramFlow, DatagramsSent, Line, Samples, StageBegun, TcpFlow, VerifiedFlow},
     },
 };
 
@@ -173,10 +173,12 @@ impl Seen {
                 sum(&mut self.verified, flows, VerifiedFlow::add, |flow| receives(&self.flows, host, flow));
             }
             (Body::Tcp(tcp), Some(host)) => {
-                for (flow, part) in tcp.flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow)) {
-                    self.tcp.entry(*flow).or_default().add(part);
-                    self.timed_out.extend((part.backoff > 0).then_some((line.t, *flow)));
-                }
+                sum(&mut self.tcp, &tcp.flows, TcpFlow::add, |flow| sends(&self.flows, host, flow));
+                let own = tcp
+                    .flows
+                    .iter()
+                    .filter(|(flow, part)| part.backoff > 0 && sends(&self.flows, host, **flow));
+                self.timed_out.extend(own.map(|(flow, _)| (line.t, *flow)));
             }
             (Body::Datagrams { flows }, Some(host)) => {
                 sum(&mut self.datagrams, flows, DatagramFlow::add, |flow| receives(&self.flows, host, flow));
