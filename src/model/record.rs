@@ -11,4 +11,5 @@ pub mod moved;
 pub mod names;
 pub mod probe;
 pub mod read;
+pub mod slot_bytes;
 pub mod text;

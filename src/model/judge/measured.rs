@@ -230,7 +230,7 @@ pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
             (start..)
                 .zip(&flow.slots)
                 .filter(|(slot, _)| RunTime::of_slot(*slot) >= *from && RunTime::of_slot(slot + 1) <= *to)
-                .filter_map(|(_, bytes)| *bytes)
+                .filter_map(|(_, bytes)| Some((*bytes)?.get()))
                 .sum::<u64>()
         })
         .sum();

@@ -21,6 +21,7 @@ use crate::model::{
     record::{
         carried::DatagramFlow,
         line::{Body, Line, TcpFlow},
+        slot_bytes::SlotBytes,
     },
 };
 use datagrams::Datagrams;
@@ -175,7 +176,8 @@ impl Fold {
             Body::Samples(samples) => {
                 for (flow, counts) in &samples.rx {
                     if let Some(seen) = self.flows.get_mut(flow) {
-                        seen.slots.extend((samples.s..).zip(counts.iter().copied()));
+                        let counts = counts.iter().map(|count| count.map(SlotBytes::get));
+                        seen.slots.extend((samples.s..).zip(counts));
                     }
                 }
             }

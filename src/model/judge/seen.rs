@@ -8,6 +8,9 @@ use std::{
     sync::Arc,
 };
 
+use indexmap::IndexMap;
+use rustc_hash::FxBuildHasher;
+
 use super::{checksums::Counted, files::Files};
 use crate::model::{
     fleet::{
@@ -36,6 +39,10 @@ mod round;
 use probes::Probes;
 pub use round::{FlowSeen, HostFlows, RoundSeen, WAYS, Way};
 
+/// Flows in the order of their plan. Every line of a record asks for some, and in a record of a
+/// hundred hosts there are so many that a tree would wait for memory at each of its levels.
+pub type Flows = IndexMap<FlowId, FlowSeen, FxBuildHasher>;
+
 /// The state of a host at a moment.
 pub type State = (RunTime, Arc<HostSeen>);
 
@@ -47,7 +54,7 @@ pub struct Seen {
     /// Rounds in the order of their beginning.
     pub rounds: Vec<RoundSeen>,
     /// Flows by number.
-    pub flows: BTreeMap<FlowId, FlowSeen>,
+    pub flows: Flows,
     /// Worker instances in the order of their coming.
     pub joined: Vec<(RunTime, Joined)>,
     /// What became of control connections.

@@ -5,8 +5,9 @@
 //! A fact that could not be read is [`Fact::Unread`] with the reason, and one that the
 //! kernel says does not exist is [`Fact::Absent`]: never a zero, never an empty text.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 use super::few::{self, Few};
@@ -376,7 +377,7 @@ pub struct CountersMoved {
     /// that went backwards is told as a negative step. Of a record that is read, each name is
     /// there once (`names`).
     #[serde(serialize_with = "few::as_map")]
-    pub moved: Few<Arc<str>, i64>,
+    pub moved: Few<ArcStr, i64>,
     /// Addresses of the interface that are gone since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses_gone: Vec<String>,

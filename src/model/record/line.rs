@@ -24,6 +24,7 @@ use crate::model::{
         few::{self, Few, Rare},
         file::FileSeen,
         probe::ProbesSeen,
+        slot_bytes::SlotBytes,
     },
 };
 
@@ -294,7 +295,7 @@ pub struct StageBegun {
 }
 
 /// Bytes of a flow in slots that follow each other; `None` was not measured.
-pub type SlotCounts = SmallVec<[Option<u64>; 3]>;
+pub type SlotCounts = SmallVec<[Option<SlotBytes>; 3]>;
 
 /// Receivers' byte counts on the grid of 100 ms slots.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

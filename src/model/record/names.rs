@@ -3,7 +3,9 @@
 //! A hundred hosts tell some forty counters a second, out of a few hundred names: kept as they
 //! come they would fill most of the memory that a record takes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
+
+use arcstr::ArcStr;
 
 use super::{
     facts::CountersMoved,
@@ -16,7 +18,7 @@ const NAMES_MAX: usize = 20_000;
 
 /// All names so far.
 #[derive(Debug, Default)]
-pub struct Names(HashSet<Arc<str>>);
+pub struct Names(HashSet<ArcStr>);
 
 impl Names {
     /// Puts the names that are kept in place of a line's own.
@@ -27,12 +29,12 @@ impl Names {
         few::tighten(&mut told.moved);
     }
 
-    fn one(&mut self, name: Arc<str>) -> Arc<str> {
+    fn one(&mut self, name: ArcStr) -> ArcStr {
         if let Some(kept) = self.0.get(&name) {
-            return Arc::clone(kept);
+            return ArcStr::clone(kept);
         }
         if self.0.len() < NAMES_MAX {
-            self.0.insert(Arc::clone(&name));
+            self.0.insert(ArcStr::clone(&name));
         }
         name
     }
@@ -46,7 +48,7 @@ mod tests {
     fn a_name_that_comes_again_is_the_one_that_is_kept() {
         let mut names = Names::default();
         let mut told = |name: &str| {
-            let moved = Few::from_iter([(Arc::from(name), 1), (Arc::from("link.tx_bytes"), 2)]);
+            let moved = Few::from_iter([(ArcStr::from(name), 1), (ArcStr::from("link.tx_bytes"), 2)]);
             let mut told = CountersMoved { moved, ..CountersMoved::default() };
             let before = told.clone();
             names.share(&mut told);
@@ -54,6 +56,6 @@ mod tests {
             told.moved.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         let (first, second) = (told("driver.rx_drops"), told("driver.rx_drops"));
-        assert!(first.iter().zip(&second).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(first.iter().zip(&second).all(|(one, other)| ArcStr::ptr_eq(one, other)));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
             carriage::{self, BufferLayout, Carriage, FrameSize, ReceiveMode},
             layout::FlowId,
         },
-        record::{file::FileOutcome, line::Body},
+        record::{file::FileOutcome, line::Body, slot_bytes::SlotBytes},
         run::message::{Role, SecretHex},
     },
     sys::{clock, link::LinkReader},
@@ -179,6 +179,7 @@ impl Heard {
         match body {
             Body::Samples(samples) => {
                 for (flow, counts) in samples.rx {
+                    let counts = counts.into_iter().map(|count| count.map(SlotBytes::get));
                     self.slots.entry(flow).or_default().extend((samples.s..).zip(counts));
                 }
             }

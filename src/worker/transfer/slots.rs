@@ -6,7 +6,10 @@ use super::stage::Meter;
 use crate::model::{
     fleet::units::{RunTime, SLOT_US},
     plan::layout::FlowId,
-    record::line::{Samples, SlotCounts},
+    record::{
+        line::{Samples, SlotCounts},
+        slot_bytes::SlotBytes,
+    },
 };
 
 /// A slot read later than this counts as missing (the contract's figure): its bytes may be
@@ -97,7 +100,7 @@ impl Slots {
                 if value == Some(0) && closing + DRAIN_SLOTS < count.end {
                     self.hurry_until = slot + HURRY_SLOTS;
                 }
-                count.closed.push(value);
+                count.closed.push(value.map(SlotBytes::new));
             }
         }
         self.now = Some(slot);
@@ -165,7 +168,7 @@ mod tests {
         let mut all: BTreeMap<u64, Option<u64>> = BTreeMap::new();
         for line in &lines {
             for (slot, value) in (line.s..).zip(&line.rx[&1]) {
-                assert!(all.insert(slot, *value).is_none(), "slot {slot} twice");
+                assert!(all.insert(slot, value.map(SlotBytes::get)).is_none(), "slot {slot} twice");
             }
         }
         all.into_values().take(until_ms as usize / 100).collect()

@@ -31,6 +31,7 @@ use crate::{
         record::{
             few::Few,
             line::{CorruptSeen, ReachPeer, StreamEvent, VerifiedFlow},
+            slot_bytes::SlotBytes,
         },
         run::message::{Role, SecretHex},
     },
@@ -171,7 +172,7 @@ pub(super) fn slots(seen: &[Body]) -> BTreeMap<u64, Option<u64>> {
     for body in seen {
         let Body::Samples(samples) = body else { continue };
         for (slot, bytes) in (samples.s..).zip(samples.rx.get(&FLOW).into_iter().flatten()) {
-            assert_eq!(slots.insert(slot, *bytes), None, "slot {slot} was told twice");
+            assert_eq!(slots.insert(slot, bytes.map(SlotBytes::get)), None, "slot {slot} was told twice");
         }
     }
     slots

@@ -12,6 +12,7 @@ use crate::model::{
     record::{
         few::Few,
         line::{HostSeen, Joined, Samples, SlotCounts, StageBegun, TcpSeen},
+        slot_bytes::SlotBytes,
     },
 };
 
@@ -52,8 +53,11 @@ fn joined(host: u16) -> Body {
 
 /// `count` slots from `s` on, of `bytes` each.
 fn samples(fold: &mut Fold, s: u64, count: usize, bytes: Option<u64>) {
-    let samples =
-        Samples { s, rx: Few::from_iter([(1, SlotCounts::from_elem(bytes, count))]), ..Samples::default() };
+    let samples = Samples {
+        s,
+        rx: Few::from_iter([(1, SlotCounts::from_elem(bytes.map(SlotBytes::new), count))]),
+        ..Samples::default()
+    };
     fold.feed(&line(2, (s + count as u64) * SLOT_US, Body::Samples(samples)));
 }
 

@@ -69,7 +69,7 @@ impl Seen {
                     sum.all += 1;
                     let place = slot.checked_sub(round.start);
                     if let Some(count) = place.and_then(|place| *flow.slots.get(place as usize)?) {
-                        sum.bytes += count;
+                        sum.bytes += count.get();
                         sum.known += 1;
                     }
                 }

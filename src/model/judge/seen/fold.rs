@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Changed, FlowSeen, HostFlows, RoundSeen, Seen, probes::Probes};
+use super::{Changed, FlowSeen, Flows, HostFlows, RoundSeen, Seen};
 use crate::model::{
     fleet::{
         host::HostId,
@@ -18,16 +18,17 @@ use crate::model::{
         facts::CountersMoved,
         few::Few,
         line::{Body, DatagramFlow, DatagramsSent, Line, Samples, StageBegun, TcpFlow, VerifiedFlow},
+        slot_bytes::SlotBytes,
     },
 };
 
 /// Whether a flow is one that this host receives: nobody else's word on it counts.
-fn receives(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
+fn receives(flows: &Flows, host: HostId, flow: FlowId) -> bool {
     flows.get(&flow).is_some_and(|seen| seen.to == host)
 }
 
 /// Whether a flow is one that this host sends.
-fn sends(flows: &BTreeMap<FlowId, FlowSeen>, host: HostId, flow: FlowId) -> bool {
+fn sends(flows: &Flows, host: HostId, flow: FlowId) -> bool {
     flows.get(&flow).is_some_and(|seen| seen.from == host)
 }
 
@@ -83,18 +84,13 @@ impl Seen {
         }
         let off = Off::of(&record.lines);
         let sound = || record.lines.iter().filter(|line| line.i != 0 && !off.has(line));
-        let instances = seen.host_of_instance.clone();
-        // A third of all that is told, and nothing else needs it.
-        let probes = || {
-            let mut probes = Probes::default();
-            for line in sound() {
-                if let (Body::Probes(told), Some(host)) = (&line.body, instances.get(&line.i)) {
-                    probes.take(*host, told);
-                }
-            }
-            probes
-        };
-        ((), seen.probes) = rayon::join(|| sound().for_each(|line| seen.take_but_probes(line)), probes);
+        let mut apart = Self { host_of_instance: seen.host_of_instance.clone(), ..Self::default() };
+        rayon::join(
+            || sound().for_each(|line| seen.take_of_flows(line)),
+            || sound().for_each(|line| apart.take_of_hosts(line)),
+        );
+        let Self { states, probes, cards, moved, checksums, in_vain, .. } = apart;
+        seen = Self { states, probes, cards, moved, checksums, in_vain, ..seen };
         for (instance, lines) in off.by_instance() {
             if let Some(host) = seen.host_of_instance.get(&instance) {
                 *seen.off.entry(*host).or_default() += lines;
@@ -119,13 +115,37 @@ impl Seen {
 
     /// Takes one line.
     pub fn take(&mut self, line: &Line) {
-        if let (Body::Probes(probes), Some(host)) = (&line.body, self.host_of_instance.get(&line.i)) {
-            self.probes.take(*host, probes);
-        }
-        self.take_but_probes(line);
+        self.take_of_flows(line);
+        self.take_of_hosts(line);
     }
 
-    fn take_but_probes(&mut self, line: &Line) {
+    /// What workers tell of their own host, and of others by their probes: half of all that is told,
+    /// and it meets nothing of the rest.
+    fn take_of_hosts(&mut self, line: &Line) {
+        let Some(host) = self.host_of_instance.get(&line.i).copied() else { return };
+        match &line.body {
+            Body::Probes(probes) => self.probes.take(host, probes),
+            Body::Host(state) => {
+                self.states.entry(host).or_default().push((line.t, Arc::clone(state)));
+            }
+            Body::Facts(facts) => {
+                self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
+            }
+            Body::Counters(moved) => {
+                let errors = sum_of(moved, &CHECKSUM_ERRORS);
+                let counted = Counted { since: moved.since, at: line.t, errors };
+                self.checksums.entry(host).or_default().push(counted);
+                let in_vain = self.in_vain.entry(host).or_default();
+                *in_vain = in_vain.saturating_add(sum_of(moved, &[IN_VAIN]));
+                let changed = Changed::of(moved);
+                self.moved.extend(changed.map(|changed| (host, line.t, changed)));
+            }
+            _ => {}
+        }
+    }
+
+    /// What the coordinator tells, and workers of flows.
+    fn take_of_flows(&mut self, line: &Line) {
         self.latest = self.latest.max(line.t);
         let by = self.host_of_instance.get(&line.i).copied();
         if let Some(host) = by {
@@ -155,9 +175,6 @@ impl Seen {
             (Body::Closed { ended, why }, _) => self.ended = Some((line.t, *ended, why.clone())),
             (Body::Samples(samples), Some(host)) => self.sampled(host, line.t, samples),
             (Body::Stream(stream), Some(host)) => self.streams.push((host, stream.clone())),
-            (Body::Host(state), Some(host)) => {
-                self.states.entry(host).or_default().push((line.t, Arc::clone(state)));
-            }
             (Body::Reach(reach), Some(host)) => {
                 for (peer, seen) in &reach.peers {
                     self.reach.insert((host, *peer), seen.clone());
@@ -192,22 +209,10 @@ impl Seen {
                 let own = flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow));
                 self.connects.extend(own.map(|(flow, part)| (line.t, *flow, *part)));
             }
-            (Body::Facts(facts), Some(host)) => {
-                self.cards.entry(host).or_default().push((line.t, facts.card.clone()));
-            }
-            (Body::Counters(moved), Some(host)) => {
-                let errors = sum_of(moved, &CHECKSUM_ERRORS);
-                let counted = Counted { since: moved.since, at: line.t, errors };
-                self.checksums.entry(host).or_default().push(counted);
-                let in_vain = self.in_vain.entry(host).or_default();
-                *in_vain = in_vain.saturating_add(sum_of(moved, &[IN_VAIN]));
-                let changed = Changed::of(moved);
-                self.moved.extend(changed.map(|changed| (host, line.t, changed)));
-            }
             (Body::Suspects(suspects), None) => self.suspects = Some((**suspects).clone()),
             (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
-            // A line of an instance that never joined, or a source's own view: no rule asks for it.
+            // A line of an instance that never joined, a source's own view, or of hosts.
             _ => {}
         }
     }
@@ -266,7 +271,8 @@ impl Seen {
         for (flow, counts) in &samples.rx {
             let Some(seen) = self.flows.get_mut(flow).filter(|seen| seen.to == by) else { continue };
             let start = self.rounds[seen.round].start;
-            let first = (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes > 0));
+            let first =
+                (samples.s..).zip(counts).find(|(_, count)| count.is_some_and(|bytes| bytes.get() > 0));
             if let Some((first, _)) = first {
                 self.files.starts.carried(*flow, first);
             }
@@ -283,7 +289,7 @@ impl Seen {
                 let index = slot.checked_sub(start).map(|index| index as usize);
                 match index.and_then(|index| seen.slots.get_mut(index)) {
                     Some(place) => *place = *count,
-                    None => seen.tail += count.unwrap_or(0),
+                    None => seen.tail += count.map_or(0, SlotBytes::get),
                 }
             }
         }

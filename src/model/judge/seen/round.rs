@@ -12,6 +12,7 @@ use crate::model::{
         dose::{Dose, Rate},
         layout::{FlowId, StageKind},
     },
+    record::slot_bytes::SlotBytes,
 };
 
 /// A round, as it was run.
@@ -101,7 +102,7 @@ pub struct FlowSeen {
     /// The rate it was paced to.
     pub rate: Option<BitRate>,
     /// Bytes by slot from the round's start; `None` was not measured.
-    pub slots: Vec<Option<u64>>,
+    pub slots: Vec<Option<SlotBytes>>,
     /// Bytes in slots after the round's end.
     pub tail: u64,
 }
@@ -119,7 +120,7 @@ impl FlowSeen {
 
     /// All bytes that were counted.
     pub fn bytes(&self) -> u64 {
-        self.slots.iter().flatten().sum::<u64>() + self.tail
+        self.slots.iter().flatten().map(|bytes| bytes.get()).sum::<u64>() + self.tail
     }
 }
 

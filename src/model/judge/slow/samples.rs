@@ -10,6 +10,7 @@ use crate::model::{
         seen::{FlowSeen, Seen},
     },
     plan::{dose::Pattern, layout::StageKind},
+    record::slot_bytes::SlotBytes,
 };
 
 /// Slots at a round's start that are slow start and not the card's rate.
@@ -87,9 +88,9 @@ pub fn samples(seen: &Seen, falls: &[Fall]) -> Vec<Sample> {
 }
 
 /// The mean rate of a flow after its warm-up; `None` when half of it was not measured.
-pub fn steady_bps(slots: &[Option<u64>]) -> Option<f64> {
+pub fn steady_bps(slots: &[Option<SlotBytes>]) -> Option<f64> {
     let steady = slots.get(WARM_UP_SLOTS..slots.len().max(WARM_UP_SLOTS))?;
-    let known: Vec<u64> = steady.iter().flatten().copied().collect();
+    let known: Vec<u64> = steady.iter().flatten().map(|bytes| bytes.get()).collect();
     (known.len() * 2 > steady.len())
         .then(|| known.iter().sum::<u64>() as f64 * 8e6 / SLOT_US as f64 / known.len() as f64)
 }

@@ -19,6 +19,7 @@ use crate::model::{
             TcpSeen,
         },
         probe::{NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
+        slot_bytes::SlotBytes,
     },
 };
 
@@ -128,8 +129,8 @@ impl Field {
         for (flow, from, to) in flows {
             let seen = &self.seen.flows[flow];
             let (start, length) = (self.seen.rounds[seen.round].start, seen.slots.len() as u64);
-            let counts =
-                (0..length).map(|slot| Some((bps(*from, *to, slot) * SLOT_US as f64 / 8e6) as u64)).collect();
+            let bytes = |slot| (bps(*from, *to, slot) * SLOT_US as f64 / 8e6) as u64;
+            let counts = (0..length).map(|slot| Some(SlotBytes::new(bytes(slot)))).collect();
             let samples = Samples { s: start, rx: Few::from_iter([(*flow, counts)]), ..Samples::default() };
             self.take(to + 1, RunTime::of_slot(start + length), Body::Samples(samples));
         }

@@ -21,6 +21,7 @@ use crate::model::{
             Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
             Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
         },
+        slot_bytes::SlotBytes,
     },
     run::event::RunEvent,
 };
@@ -313,7 +314,8 @@ impl Story {
                         .iter()
                         .filter(|flow| flow.to == host_id(host))
                         .map(|flow| {
-                            (flow.flow, SlotCounts::from_iter([Some(self.bytes(round, *flow, slot))]))
+                            let bytes = SlotBytes::new(self.bytes(round, *flow, slot));
+                            (flow.flow, SlotCounts::from_iter([Some(bytes)]))
                         })
                         .collect();
                     if !rx.is_empty() {
