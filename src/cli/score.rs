@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::{args::ScoreArgs, exit, failure::Failure, files, lab, output, scenarios};
 use crate::{
-    lab::score::{self, CASES, Case, Heard, Load, Outcome},
+    lab::score::{self, Case, Heard, Load, Outcome, cases},
     model::judge::summary::{FleetVerdict, Summary},
     sys::contained,
     worker::bench::Machine,
@@ -97,7 +97,7 @@ fn again(turns: &[Turn], out: &Path, keep: &Path, mut outcomes: Vec<Outcome>) ->
 /// The turns of this call: those of its cases and seeds, of its shard.
 fn turns(args: &ScoreArgs) -> Result<Vec<Turn>, Failure> {
     for name in &args.only {
-        if !CASES.iter().any(|case| case.name == name) {
+        if !cases().any(|case| case.name == name) {
             let error = anyhow!("there is no case `{name}`");
             return Err(Failure::usage(error).help("`nicburn lab score --list` shows all"));
         }
@@ -107,7 +107,7 @@ fn turns(args: &ScoreArgs) -> Result<Vec<Turn>, Failure> {
     let all = args
         .seeds
         .clone()
-        .flat_map(|seed| CASES.iter().filter(wanted).map(move |case| Turn { case, seed }))
+        .flat_map(|seed| cases().filter(wanted).map(move |case| Turn { case, seed }))
         .enumerate()
         .filter(|(at, _)| at % count == first - 1);
     Ok(all.map(|(_, turn)| turn).collect())
@@ -146,7 +146,7 @@ fn append(path: &Path, outcome: &Outcome) -> Result<(), Failure> {
 
 /// Writes the page and the tally anew, in the order of the cases.
 fn write(out: &Path, outcomes: &[Outcome]) -> Result<(), Failure> {
-    let place = |own: &Outcome| CASES.iter().position(|case| case.name == own.case);
+    let place = |own: &Outcome| cases().position(|case| case.name == own.case);
     let mut sorted = outcomes.to_vec();
     sorted.sort_by_key(|own| (place(own), own.seed));
     let tally = serde_json::json!({ "board": score::Board::of(&sorted), "runs": sorted });

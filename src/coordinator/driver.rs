@@ -40,7 +40,7 @@ use crate::{
             BUILD,
             course::{Course, Ending, Event},
             event::RunEvent,
-            liveness::Liveness,
+            liveness::{LEASE_EACH, LEASE_TTL, Liveness},
             message::{FromCoordinator, SecretHex},
         },
     },
@@ -55,13 +55,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// A loop that is later than this did not see what happened meanwhile.
 const LAG_MAX: Duration = Duration::from_secs(1);
-
-/// Leases are renewed this often, and lapse after [`LEASE_TTL_MS`].
-const LEASE_EACH: Duration = Duration::from_secs(1);
-
-/// Ten missed renewals: longer than a card under test is dead in most cases, short enough
-/// that a fleet without its coordinator soon falls silent.
-const LEASE_TTL_MS: u32 = 10_000;
 
 /// The look for suspects, on a thread of its own.
 type Suspecting = tokio::task::JoinHandle<Suspects>;
@@ -257,7 +250,7 @@ impl Driver {
     }
 
     pub(super) fn lease(&self) -> FromCoordinator {
-        FromCoordinator::Lease { ttl_ms: LEASE_TTL_MS, over_at: self.course.over_by() }
+        FromCoordinator::Lease { ttl_ms: LEASE_TTL.as_millis() as u32, over_at: self.course.over_by() }
     }
 
     pub(super) fn tell_all(&self, order: &FromCoordinator) {

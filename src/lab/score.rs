@@ -13,7 +13,7 @@ mod outcome;
 mod scenario;
 
 pub use board::{Board, page};
-pub use cases::CASES;
+pub use cases::cases;
 pub use draw::{Drawn, drawn};
 pub use live::Heard;
 pub use outcome::{Outcome, SickSeen, lost, outcome};

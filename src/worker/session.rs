@@ -270,8 +270,7 @@ impl Serving {
             }
             FromCoordinator::Pong { sent_us, run_us } => self.heard_pong(sent_us, run_us),
             FromCoordinator::Lease { ttl_ms, over_at } => {
-                let until = clock::now_us() + u64::from(ttl_ms) * 1000;
-                self.parts.shared.lease_until_us.store(until, Ordering::Relaxed);
+                self.leased(clock::now_us() + u64::from(ttl_ms) * 1000)?;
                 self.over_at = Some(over_at);
             }
             FromCoordinator::Prepare(slice) => self.prepare(&slice),
@@ -287,6 +286,19 @@ impl Serving {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is sent from `until_us` on, by this worker's clock, if no lease comes before. Tells of the
+    /// time since the last one ran out.
+    fn leased(&mut self, until_us: u64) -> Result<(), Ending> {
+        let now_us = clock::now_us();
+        let ran_out_us = self.parts.shared.lease_until_us.swap(until_us, Ordering::Relaxed);
+        if ran_out_us == 0 || ran_out_us >= now_us {
+            return Ok(());
+        }
+        let from = self.parts.shared.run_at(ran_out_us);
+        let to = self.parts.shared.run_at(now_us);
+        self.keep(to, Body::Lapsed { from, to })
     }
 
     fn heard_pong(&mut self, sent_us: u64, run_us: RunTime) {
@@ -376,6 +388,9 @@ impl Serving {
         }
         let synced = self.is_synced();
         let past = synced && self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
+        if past {
+            self.leased(0)?;
+        }
         if past || (self.over_at.is_none() && Instant::now() >= welcome_by) {
             return Err(self.undelivered());
         }

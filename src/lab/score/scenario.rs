@@ -42,13 +42,13 @@ pub fn text(load: Load, accept: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{lab::score::CASES, model::plan::draft};
+    use crate::{lab::score::cases, model::plan::draft};
 
     const ACCEPT: &str = include_str!("../../../scenarios/accept.toml");
 
     #[test]
     fn every_case_has_a_sound_scenario() {
-        for case in CASES {
+        for case in cases() {
             let Some(text) = text(case.load, ACCEPT) else {
                 assert!(matches!(case.load, Load::Other(_)), "{} names a stage that accept lacks", case.name);
                 continue;

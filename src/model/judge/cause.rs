@@ -1,8 +1,8 @@
 //! What was the matter with a blamed host: one cause for each of its falls, in an order of
 //! precedence, and one finding for each cause.
 //!
-//! The order is the table [`CAUSES`]: what the worker's own process did comes first, then
-//! carrier and address facts, then which direction died, then what still passed, and whether the
+//! The order is the table [`CAUSES`]: what the worker's own process did comes first, then whether it
+//! was allowed to send, then carrier and address facts, then which direction died, then what still passed, and whether the
 //! processes that move files had anything in flight; then the tie to load; the rest is an outage.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ use crate::model::fleet::{
 };
 
 pub mod dose;
+pub mod lease;
 pub mod link;
 pub mod load;
 pub mod process;
@@ -34,8 +35,16 @@ pub const OBSERVERS_MIN: usize = 3;
 type Claim = fn(&Seen, &Fall) -> Option<FindingKind>;
 
 /// Who may claim a fall, in the order of precedence.
-const CAUSES: &[Claim] =
-    &[process::claim, link::claim, address::claim, way::claim, new_flows::claim, files::claim, frames::claim];
+const CAUSES: &[Claim] = &[
+    process::claim,
+    lease::claim,
+    link::claim,
+    address::claim,
+    way::claim,
+    new_flows::claim,
+    files::claim,
+    frames::claim,
+];
 
 /// The findings on one blamed host, from its own falls.
 pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Vec<Finding> {
@@ -77,6 +86,7 @@ pub fn findings(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<H
             }
             FindingKind::NewFlowsRefused => new_flows::stuck(seen, host, &falls),
             FindingKind::MtuBlackHole => frames::stuck(seen, host, &falls),
+            FindingKind::ControlLost => lease::finding(seen, host, &falls),
             FindingKind::HostLimited => files::stood(seen, host, &falls),
             kind => process::finding(seen, host, kind, &falls),
         })

@@ -6,7 +6,8 @@
 //! Over stages in which all send at once, for at least [`SECONDS_MIN`] s: each second a host's
 //! rate is held against the fleet's median of that second, so that what slows all accuses
 //! nobody. A one-sided CUSUM of the standardised rates opens at [`H`]; and the last third must
-//! lie at least [`DEFICIT`] under the first, or noise that wanders would do.
+//! lie at least [`DEFICIT`] under the first, or noise that wanders would do. Seconds in which a host
+//! fell count for nothing: what it carries otherwise may decline all the same.
 //!
 //! Of pairs a host has a round now and then: those of a side that `slow` finds decline when the last
 //! third lies so far under the first, a good part of them lies between the two, and of any two the later
@@ -22,7 +23,7 @@ use std::collections::BTreeMap;
 
 use super::{
     cause::{self, rate_text},
-    falls::{self, Fall},
+    falls::Fall,
     robust,
     seen::{RoundSeen, Seen, WAYS, Way},
     summary::{Finding, FindingKind, Severity},
@@ -53,6 +54,9 @@ const SIGMA_MIN: f64 = 0.03;
 /// How much slower the last third must be than the first.
 const DEFICIT: f64 = 0.2;
 
+/// Slots after a fall in which what stood in line is sent, and connections find their pace again.
+const RECOVERS_SLOTS: u64 = 20;
+
 /// Rounds below which no trend is told.
 const ROUNDS_MIN: usize = 8;
 
@@ -80,12 +84,15 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
 }
 
 /// Rounds in which every host does the same for long enough.
-fn is_shared(round: &RoundSeen) -> bool {
+pub fn is_shared(round: &RoundSeen) -> bool {
     round.kind == StageKind::Load
         && round.saturates()
         && round.dose.pattern == Pattern::Storm
         && round.length_s() >= SECONDS_MIN as f64
 }
+
+/// By host: bits per second in each second; `None` where it is not known.
+pub type Series = BTreeMap<HostId, Vec<Option<f64>>>;
 
 /// How a side declined: its rate in the first and the last third, and when it showed.
 #[derive(Clone, Copy, Debug)]
@@ -138,9 +145,15 @@ pub fn over_rounds(rounds: &[Measured]) -> Option<Decline> {
     })
 }
 
-/// Mean rates of a host's whole seconds in a round; `None` where half of one is not known.
-fn seconds(seen: &Seen, round: &RoundSeen, host: HostId, way: Way) -> Vec<Option<f64>> {
+/// Mean rates of a host's whole seconds in a round; `None` where half of one is not known, or its
+/// falls leave no half of it.
+fn seconds(seen: &Seen, falls: &[&Fall], round: &RoundSeen, host: HostId, way: Way) -> Vec<Option<f64>> {
+    let fell = |slot: u64| {
+        let mut own = falls.iter().filter(|fall| fall.host == host);
+        own.any(|fall| (fall.since..fall.end().saturating_add(RECOVERS_SLOTS)).contains(&slot))
+    };
     let carried = seen.bps_in(round, host, way, round.slots());
+    let carried: Vec<_> = round.slots().zip(carried).map(|(slot, bps)| bps.filter(|_| !fell(slot))).collect();
     let mean = |second: &[Option<f64>]| {
         let known: Vec<f64> = second.iter().flatten().copied().collect();
         (known.len() * 2 > SLOTS_PER_S as usize).then(|| known.iter().sum::<f64>() / known.len() as f64)
@@ -148,25 +161,27 @@ fn seconds(seen: &Seen, round: &RoundSeen, host: HostId, way: Way) -> Vec<Option
     carried.chunks(SLOTS_PER_S as usize).map(mean).collect()
 }
 
-fn declines(seen: &Seen, falls: &[Fall], round: &RoundSeen, way: Way) -> Vec<(HostId, Decline)> {
-    let undisturbed = |host: &HostId| {
-        !falls
-            .iter()
-            .any(|fall| fall.host == *host && fall.since < round.end && round.start < falls::Fall::end(fall))
-    };
-    let hosts: Vec<HostId> = round.by_host.keys().copied().filter(undisturbed).collect();
-    if hosts.len() < HOSTS_MIN {
-        return Vec::new();
-    }
-    let series: BTreeMap<HostId, Vec<Option<f64>>> =
-        hosts.iter().map(|host| (*host, seconds(seen, round, *host, way))).collect();
+/// Mean rates of each host's whole seconds in a round.
+pub fn series(seen: &Seen, falls: &[Fall], round: &RoundSeen, way: Way) -> Series {
+    let touching = |fall: &&Fall| fall.since < round.end && round.start < fall.end();
+    let falls: Vec<&Fall> = falls.iter().filter(touching).collect();
+    round.by_host.keys().map(|host| (*host, seconds(seen, &falls, round, *host, way))).collect()
+}
+
+/// The fleet's median of each second; `None` where too few hosts are known.
+pub fn medians(series: &Series) -> Vec<Option<f64>> {
     let length = series.values().map(Vec::len).max().unwrap_or(0);
-    let fleet: Vec<Option<f64>> = (0..length)
+    (0..length)
         .map(|second| {
             let all: Vec<f64> = series.values().filter_map(|own| *own.get(second)?).collect();
-            robust::median(&all).filter(|median| *median > 0.0)
+            robust::median(&all).filter(|median| all.len() >= HOSTS_MIN && *median > 0.0)
         })
-        .collect();
+        .collect()
+}
+
+fn declines(seen: &Seen, falls: &[Fall], round: &RoundSeen, way: Way) -> Vec<(HostId, Decline)> {
+    let series = series(seen, falls, round, way);
+    let fleet = medians(&series);
     // Against the fleet and the host's own beginning: a host that is slow all along is no decline.
     let relative = |own: &[Option<f64>]| -> Vec<Option<f64>> {
         own.iter()
@@ -186,8 +201,9 @@ fn declines(seen: &Seen, falls: &[Fall], round: &RoundSeen, way: Way) -> Vec<(Ho
 fn decline(round: &RoundSeen, own: &[Option<f64>], relative: &[Option<f64>], sigma: f64) -> Option<Decline> {
     let third = relative.len() / 3;
     let part = |range: std::ops::Range<usize>| {
-        let known: Vec<f64> = relative.get(range)?.iter().flatten().copied().collect();
-        robust::median(&known)
+        let part = relative.get(range)?;
+        let known: Vec<f64> = part.iter().flatten().copied().collect();
+        robust::median(&known).filter(|_| known.len() * 2 >= part.len())
     };
     // Its first second is slow start's.
     let (first, last) = (part(1..third.max(2))?, part(relative.len() - third..relative.len())?);

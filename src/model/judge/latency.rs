@@ -142,17 +142,20 @@ fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
         })
         .collect();
     let (blames, _) = localise::explain_away(&trials, MOST);
-    let hosts: BTreeSet<HostId> = blames.iter().map(|blame| blame.host).collect();
-    hosts
-        .into_iter()
-        .filter(|host| {
-            let own = of_host(trips, *host);
-            let late = own.iter().filter(|us| is_late(**us, limit)).count();
-            let some = own.len() >= PROBES_MIN && late as f64 > LATE_SHARE * own.len() as f64;
-            let most = own.len() >= PROBES_MOST_MIN && late * 2 > own.len();
-            late >= LATE_MIN && (some || most)
-        })
-        .collect()
+    let mut told = BTreeSet::new();
+    for host in blames.iter().map(|blame| blame.host) {
+        let own = of_host(trips, host);
+        // What another host is to blame for first is not this one's as well.
+        let others = trips.iter().filter(|((from, to), _)| !told.contains(from) && !told.contains(to));
+        let rest: Trips = others.map(|(pair, own)| (*pair, own.clone())).collect();
+        let late = of_host(&rest, host).iter().filter(|us| is_late(**us, limit)).count();
+        let some = own.len() >= PROBES_MIN && late as f64 > LATE_SHARE * own.len() as f64;
+        let most = own.len() >= PROBES_MOST_MIN && late * 2 > own.len();
+        if late >= LATE_MIN && (some || most) {
+            told.insert(host);
+        }
+    }
+    told
 }
 
 fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64, trips: &Trips) -> Finding {

@@ -128,6 +128,11 @@ impl Outage {
         }
     }
 
+    /// How long it lasted; `None` where its end was not seen.
+    pub fn for_s(&self) -> Option<f64> {
+        Some((self.until? - self.since) as f64 * TICK_US as f64 / 1e6)
+    }
+
     /// Whether it lasted while a fall did, give or take so many slots.
     fn is_near(&self, fall: &Fall, slots: u64) -> bool {
         self.since_slot() < fall.end().saturating_add(slots)

@@ -69,6 +69,9 @@ const SOFT: [FindingKind; 11] = [
 /// in its queues for a second.
 const FAR_SLOWER: f64 = 0.8;
 
+/// The deficit from which on a host cannot carry half of its load: what it is late for then is that.
+const HALF_AS_FAST: f64 = 0.45;
+
 /// Whether `other` explains `kind` on the same host.
 fn outranks(other: FindingKind, kind: FindingKind) -> bool {
     match kind {
@@ -133,11 +136,13 @@ pub fn keep_causes(findings: &mut Vec<Finding>) -> Vec<Finding> {
     if findings.iter().any(makes_collapse) {
         findings.retain(|finding| !only_collapses(finding));
     }
-    let is_far_slower = |finding: &Finding| {
-        finding.kind == FailSlow && finding.number(DEFICIT_SHARE).is_some_and(|share| share >= FAR_SLOWER)
-    };
-    if findings.iter().any(is_far_slower) {
+    let slower = findings.iter().filter(|finding| finding.kind == FailSlow);
+    let deficit = slower.filter_map(|finding| finding.number(DEFICIT_SHARE)).fold(0.0, f64::max);
+    if deficit >= FAR_SLOWER {
         findings.retain(|finding| !stood_in_queues(finding));
+    }
+    if deficit >= HALF_AS_FAST {
+        findings.retain(|finding| finding.kind != LatencyUnderLoad);
     }
     let others: Vec<(FindingKind, Severity)> =
         findings.iter().map(|finding| (finding.kind, finding.severity)).collect();
@@ -191,6 +196,8 @@ mod tests {
             (Latency, 0.9, 16.0, FailSlow),
             (Latency, 0.9, 400.0, Latency),
             (Latency, 0.3, 16.0, Latency),
+            (LatencyUnderLoad, 0.6, 400.0, FailSlow),
+            (LatencyUnderLoad, 0.3, 400.0, LatencyUnderLoad),
             (Stalls, 0.9, 0.0, FailSlow),
             (Stalls, 0.3, 0.0, Stalls),
         ] {

@@ -65,6 +65,8 @@ pub struct Seen {
     pub streams: Vec<(HostId, StreamSeen)>,
     /// Windows in which a worker itself did not run.
     pub stalled: Vec<(HostId, RunTime, RunTime)>,
+    /// Windows in which a worker had no lease, and sent nothing.
+    pub lapsed: Vec<(HostId, RunTime, RunTime)>,
     /// The state of hosts, second by second.
     pub states: BTreeMap<HostId, Vec<State>>,
     /// What reach came to, by observer and target.

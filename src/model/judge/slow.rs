@@ -30,6 +30,7 @@ use super::{
 use crate::model::fleet::host::HostId;
 
 mod samples;
+mod storm;
 
 pub use samples::steady_bps;
 use samples::{SMALL_FLEET, Sample, samples};
@@ -112,8 +113,14 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
         by_host.retain(|host, _| !known.contains(host));
         found.extend(by_host.iter().map(|(host, slow)| (*host, told(*host, slow, true))));
     }
+    let later = storm::findings(seen, falls).into_iter();
+    found.extend(later.filter(|(host, _)| !known_slow(&found, *host)).collect::<Vec<_>>());
     found.extend(notes.into_iter().map(|((host, way), bps)| (host, others::finding(seen, host, way, bps))));
     found
+}
+
+fn known_slow(found: &[(HostId, Finding)], host: HostId) -> bool {
+    found.iter().any(|(slow, _)| *slow == host)
 }
 
 /// What others carry over sides that are no slower than their class with it.

@@ -104,6 +104,26 @@ fn control_that_was_lost_and_came_back_while_data_flowed_is_a_note() {
 }
 
 #[test]
+fn a_host_that_sent_nothing_for_want_of_a_lease_is_not_its_card() {
+    // Its bulk data stops, and it goes on answering: by its worker's word, or where that never comes
+    // by what is known of its control connection.
+    let story = || Story::storm(8, 200).dead(1, 145, 180).contact(1, 65, ContactState::Lost);
+    for story in [
+        story().lapsed(1, 140, 180).contact(1, 180, ContactState::Back),
+        story().contact(1, 180, ContactState::Back),
+        Story::storm(8, 200).dead(1, 145, 200).contact(1, 65, ContactState::Lost),
+    ] {
+        let summary = judge(&story.record());
+        assert_eq!(summary.hosts[1].verdict, Verdict::Inconclusive);
+        assert_eq!(kinds(&summary, 1), [FindingKind::ControlLost]);
+        assert!(summary.hosts[1].findings[0].text.contains("sent nothing once"), "{summary:?}");
+    }
+    // A card that takes its control connection with it is another thing.
+    let story = Story::storm(8, 200).dead(1, 60, 200).contact(1, 85, ContactState::Lost);
+    assert_eq!(judge(&story.record()).hosts[1].verdict, Verdict::Fail);
+}
+
+#[test]
 fn a_frozen_worker_says_so_itself_when_it_runs_again() {
     let story = Story::storm(8, 200).dead(4, 60, 112).stalled(4, 60, 110);
     let summary = judge(&story.record());

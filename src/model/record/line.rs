@@ -176,6 +176,14 @@ pub enum Body {
         /// To.
         to: RunTime,
     },
+    /// The coordinator's lease had run out in this window: the worker sent nothing. Told once it has one
+    /// again, or when the run is over.
+    Lapsed {
+        /// From.
+        from: RunTime,
+        /// To.
+        to: RunTime,
+    },
     /// What became of a file that a flow moves, from one of its ends.
     File(Box<FileSeen>),
     /// A flow's source ended: what it handed to the kernel, as a diagnostic.

@@ -20,6 +20,14 @@ use crate::model::fleet::{host::HostId, units::RunTime};
 /// half a second of queueing must have failed.
 pub const SILENCE_MAX: Duration = Duration::from_millis(2500);
 
+/// A worker that was not allowed to send for so long stops: ten missed renewals, longer than a card
+/// under test is dead in most cases, short enough that a fleet without its coordinator soon falls
+/// silent.
+pub const LEASE_TTL: Duration = Duration::from_secs(10);
+
+/// Its permission to send is renewed this often.
+pub const LEASE_EACH: Duration = Duration::from_secs(1);
+
 /// A change of contact with one host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {

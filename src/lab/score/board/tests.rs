@@ -1,4 +1,4 @@
-use super::{super::CASES, *};
+use super::{super::cases, *};
 use crate::model::judge::summary::{Direction, FindingKind};
 
 fn found(place: &str, kind_right: bool, direction_right: Option<bool>, told_after_s: f64) -> SickSeen {
@@ -65,7 +65,7 @@ fn the_page_shows_what_was_missed() {
 
 #[test]
 fn a_run_without_a_summary_is_wrong_and_nobody_of_it_passes() {
-    for case in CASES {
+    for case in cases() {
         let drawn = super::super::drawn(case, 0);
         let lost = super::super::lost(case, &drawn, 0, "killed");
         assert!(!lost.is_right(), "{}", case.name);

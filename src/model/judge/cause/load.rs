@@ -146,7 +146,8 @@ fn witnessed(
     let observers = peers.intersection(healthy).count();
     let enough = observers >= super::OBSERVERS_MIN.min(healthy.len().max(1));
     let mut finding = told(observers);
-    let lasting = falls.iter().any(|fall| fall.until.is_none()) || longest_s(falls) >= OUTAGE_MIN_S;
+    let lasting =
+        falls.iter().any(|fall| fall.until.is_none()) || longest_s(seen, host, falls) >= OUTAGE_MIN_S;
     finding.confirmed = Some(enough && (falls.len() > 1 || lasting));
     if let Some(unknown) = unmeasured(seen, falls) {
         let rest = format!("; what it {} meanwhile is not known", unknown.verb());
@@ -228,23 +229,28 @@ fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 
 fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Finding {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
-    let long = to_the_end || longest_s(falls) >= OUTAGE_MIN_S || falls.len() > 1;
+    let longest_s = longest_s(seen, host, falls);
+    let long = to_the_end || longest_s >= OUTAGE_MIN_S || falls.len() > 1;
     let rest = if to_the_end {
         "whether its card, its link or the whole host died, only its console can tell"
     } else {
         "nothing ties it to load; look at its link, its switch port and its log of that moment"
     };
+    let told_s = falls.iter().filter_map(|fall| fall.for_s()).fold(0.0, f64::max);
+    let before = if longest_s > told_s {
+        format!(", and left probes unanswered for {longest_s:.1} s")
+    } else {
+        String::new()
+    };
     let text = format!(
-        "{} fell silent {}, seen by {observers} peers; {rest}",
+        "{} fell silent {}{before}, seen by {observers} peers; {rest}",
         seen.name(host),
         super::times(falls),
     );
     let severity = if long { Severity::Fail } else { Severity::Warn };
     let mut finding = super::bare(FindingKind::Outage, severity, falls, text);
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
-    finding
-        .numbers
-        .insert("longest_s".to_owned(), falls.iter().filter_map(|fall| fall.for_s()).reduce(f64::max));
+    finding.numbers.insert("longest_s".to_owned(), (longest_s > 0.0).then_some(longest_s));
     finding
 }
 
@@ -264,7 +270,11 @@ fn unmeasured(seen: &Seen, falls: &[&Fall]) -> Option<Direction> {
     (!falls.iter().any(known)).then_some(other)
 }
 
-/// The longest of the falls whose end was seen.
-fn longest_s(falls: &[&Fall]) -> f64 {
-    falls.iter().filter_map(|fall| fall.for_s()).fold(0.0, f64::max)
+/// The longest of the falls whose end was seen. A fall begins no sooner than its round does: who
+/// probed the host saw all of a silence that began before.
+fn longest_s(seen: &Seen, host: HostId, falls: &[&Fall]) -> f64 {
+    let missed = outage::all_of(seen, host).into_iter();
+    let missed = missed.filter(|outage| falls.iter().any(|fall| outage.overlaps(fall)));
+    let own = falls.iter().filter_map(|fall| fall.for_s());
+    own.chain(missed.filter_map(|outage| outage.for_s())).fold(0.0, f64::max)
 }

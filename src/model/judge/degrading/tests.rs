@@ -1,10 +1,34 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::model::judge::{summary::Direction, tests::field::Field};
 
 fn found(bps: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, Option<Direction>)> {
+    found_with(&[], bps)
+}
+
+/// The same of hosts of which one fell in these seconds of the storm.
+fn found_with(
+    fell: &[(u16, u64, Option<u64>)],
+    bps: impl Fn(u16, u16, u64) -> f64,
+) -> Vec<(u16, Option<Direction>)> {
     let mut field = Field::of(8);
     field.storm(20, bps);
-    findings(&field.seen, &[]).into_iter().map(|(host, finding)| (host.0, finding.direction)).collect()
+    let start = field.seen.rounds.last().map_or(0, |round| round.start);
+    let falls: Vec<Fall> = fell
+        .iter()
+        .map(|(host, since, until)| Fall {
+            host: HostId(*host),
+            direction: Direction::Tx,
+            since: start + since * SLOTS_PER_S,
+            until: until.map(|until| start + until * SLOTS_PER_S),
+            round: field.seen.rounds.len() - 1,
+            peers: BTreeSet::new(),
+            offered_bps: None,
+            depth: 1.0,
+        })
+        .collect();
+    findings(&field.seen, &falls).into_iter().map(|(host, finding)| (host.0, finding.direction)).collect()
 }
 
 /// A fall to a third over the stage.
@@ -26,6 +50,19 @@ fn who_fades_is_found_and_who_is_merely_slow_or_among_all_is_not() {
         if from == 3 { flow * if second.is_multiple_of(2) { 0.9 } else { 1.1 } } else { flow }
     };
     assert_eq!(found(wobbling), []);
+}
+
+#[test]
+fn who_fades_and_falls_once_is_found_and_who_only_falls_is_not() {
+    let flow = 10e6;
+    let fades = |from, _, second| if from == 3 { flow * fading(second) } else { flow };
+    assert_eq!(found_with(&[(3, 15, Some(16))], fades), [(3, Some(Direction::Tx))]);
+    let dies = |from, _, second| if from == 3 && second >= 12 { 0.0 } else { flow };
+    assert_eq!(found_with(&[(3, 12, None)], dies), [], "to the end");
+    let dead = [3, 4, 9, 10, 14, 15, 18, 19];
+    let falls = [(3, 3, Some(5)), (3, 9, Some(11)), (3, 14, Some(16)), (3, 18, None)];
+    let again = |from, _, second| if from == 3 && dead.contains(&second) { 0.0 } else { flow };
+    assert_eq!(found_with(&falls, again), [], "again and again");
 }
 
 /// What a side carried of its class in fourteen rounds.

@@ -156,7 +156,7 @@ impl Seen {
     }
 
     /// The fleet's median of what hosts were calibrated to carry.
-    pub(super) const fn fleet_bps(&self, way: Way) -> Option<f64> {
+    pub const fn fleet_bps(&self, way: Way) -> Option<f64> {
         match way {
             Way::Tx => self.fleet_capacity.0,
             Way::Rx => self.fleet_capacity.1,

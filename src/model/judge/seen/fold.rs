@@ -212,6 +212,7 @@ impl Seen {
             (Body::Suspects(suspects), None) => self.suspects = Some((**suspects).clone()),
             (Body::File(file), Some(host)) => self.files.take(host, file),
             (Body::Stalled { from, to }, Some(host)) => self.stalled.push((host, *from, *to)),
+            (Body::Lapsed { from, to }, Some(host)) => self.lapsed.push((host, *from, *to)),
             // A line of an instance that never joined, a source's own view, or of hosts.
             _ => {}
         }

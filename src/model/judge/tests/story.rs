@@ -212,6 +212,12 @@ impl Story {
         self.tells(host, to, Body::Stalled { from: from_at, to: to_at })
     }
 
+    /// A host's worker had no lease in these slots.
+    pub fn lapsed(self, host: usize, from: u64, to: u64) -> Self {
+        let (from_at, to_at) = (RunTime::of_slot(ZERO_SLOT + from), RunTime::of_slot(ZERO_SLOT + to));
+        self.tells(host, to, Body::Lapsed { from: from_at, to: to_at })
+    }
+
     /// A host's link facts at a slot; at the story's start its carrier was up, unless told.
     pub fn link(mut self, host: usize, slot: u64, link: LinkSeen) -> Self {
         let first = slot > 0 && !self.extra.iter().any(|(who, at, _)| *who == host && *at == 0);
