@@ -63,7 +63,7 @@ fn inferred(seen: &Seen, host: HostId) -> Vec<Range<u64>> {
     let own: Vec<_> = seen.contacts.iter().filter(|(_, contact)| contact.host == host).collect();
     let lost = own.iter().enumerate().filter(|(_, (_, contact))| contact.state == ContactState::Lost);
     let window = |(place, (at, _)): (usize, &&(RunTime, Contact))| {
-        let lasted = (LEASE_TTL - SILENCE_MAX - LEASE_EACH).as_micros() as u64;
+        let lasted = LEASE_TTL.saturating_sub(SILENCE_MAX + LEASE_EACH).as_micros() as u64;
         let back = own[place + 1..].iter().find(|(_, contact)| contact.state == ContactState::Back);
         let until = back.map_or(u64::MAX, |(back, _)| back.0);
         went_on_sending(seen, host, at.slot()).then_some(at.0 + lasted..until.max(at.0 + lasted))
