@@ -5,8 +5,8 @@
 //!
 //! In rounds in which all do the same for long enough, a side's seconds are held against the
 //! fleet's median of each, and that against what calibration found it to carry. A side that lacks
-//! [`DEFICIT`] of it at the median is slow. More than one host in [`HOSTS_A_SICK_ONE`] is no matter
-//! of single cards: small racks have their uplinks to themselves. Of who came late or lost its
+//! [`DEFICIT`] of it at the median is slow. Several, and more than one host in [`HOSTS_A_SICK_ONE`],
+//! are no matter of single cards: small racks have their uplinks to themselves. Of who came late or lost its
 //! coordinator meanwhile nothing is said: it may have had no leave to send.
 //!
 //! # What does not belong here
@@ -31,7 +31,7 @@ use crate::model::{
 /// What a side must lack: streams of a storm share their ways unevenly, by a tenth and less.
 const DEFICIT: f64 = 0.3;
 
-/// So many hosts for each that may be slow.
+/// So many hosts for each that may be slow, where there are several.
 const HOSTS_A_SICK_ONE: usize = 8;
 
 /// A side that is slow in a round.
@@ -55,7 +55,7 @@ pub(super) fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
             }
         }
     }
-    if sides.len() * HOSTS_A_SICK_ONE > seen.hosts.len() {
+    if sides.len() > 1 && sides.len() * HOSTS_A_SICK_ONE > seen.hosts.len() {
         return Vec::new();
     }
     sides.into_iter().map(|(host, sides)| (host, finding(seen, host, &sides))).collect()
@@ -122,9 +122,13 @@ mod tests {
     };
 
     fn found(share: impl Fn(u16, u16) -> f64) -> Vec<(u16, Option<Direction>)> {
-        let mut field = Field::of(8);
+        found_of(8, share)
+    }
+
+    fn found_of(hosts: u16, share: impl Fn(u16, u16) -> f64) -> Vec<(u16, Option<Direction>)> {
+        let mut field = Field::of(hosts);
         field.storm(20, |from, to, _| 8e6 * share(from, to));
-        let all = (0..8).map(|host| (HostId(host), (Some(bps(56e6)), Some(bps(56e6))))).collect();
+        let all = (0..hosts).map(|host| (HostId(host), (Some(bps(56e6)), Some(bps(56e6))))).collect();
         field.seen.calibrated(all);
         findings(&field.seen, &[]).into_iter().map(|(host, finding)| (host.0, finding.direction)).collect()
     }
@@ -143,6 +147,8 @@ mod tests {
         assert_eq!(found(|from, _| if from == 3 { 0.5 } else { 1.0 }), [(3, Some(Direction::Tx))]);
         assert_eq!(found(|from, _| if from == 3 { 0.85 } else { 1.0 }), []);
         assert_eq!(found(|from, _| if from < 2 { 0.5 } else { 1.0 }), []);
+        let one = |from, to| if from == 3 || to == 3 { 0.3 } else { 1.0 };
+        assert_eq!(found_of(4, one), [(3, Some(Direction::Both))]);
     }
 
     #[test]
