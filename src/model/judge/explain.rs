@@ -204,7 +204,7 @@ pub fn stalled_during(seen: &Seen, host: HostId, fall: &Fall) -> bool {
 }
 
 /// How much of a fall lies in rounds with load that way: between them it only seems to last.
-pub fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
+fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
     let loaded = |way: &Way| -> u64 {
         let within = |round: &RoundSeen| {
             (round.end * SLOT_US).min(us.end).saturating_sub((round.start * SLOT_US).max(us.start))
@@ -217,7 +217,7 @@ pub fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
 
 /// Share of a fall that the worker itself must have missed for the fall to be its own: after
 /// the process runs again, its streams still need a handshake.
-pub const STALLED_SHARE: f64 = 0.4;
+const STALLED_SHARE: f64 = 0.4;
 
 /// Own falls of at least half the fleet in one second are one shared cause.
 fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {

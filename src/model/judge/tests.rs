@@ -118,7 +118,12 @@ fn a_host_that_sent_nothing_for_want_of_a_lease_is_not_its_card() {
         assert_eq!(kinds(&summary, 1), [FindingKind::ControlLost]);
         assert!(summary.hosts[1].findings[0].text.contains("sent nothing once"), "{summary:?}");
     }
-    // A card that takes its control connection with it is another thing.
+    // A card that takes its control connection with it is another thing, and so is one that died before
+    // its lease ran out.
+    let story = Story::storm(8, 200).dead(1, 60, 90).dead(1, 120, 200);
+    let story =
+        story.contact(1, 85, ContactState::Lost).contact(1, 199, ContactState::Back).lapsed(1, 170, 199);
+    assert!(!kinds(&judge(&story.record()), 1).contains(&FindingKind::ControlLost));
     let story = Story::storm(8, 200).dead(1, 60, 200).contact(1, 85, ContactState::Lost);
     assert_eq!(judge(&story.record()).hosts[1].verdict, Verdict::Fail);
 }

@@ -6,15 +6,14 @@
 //!
 //! # Rule
 //!
-//! A fall is the lease's where most of it, as far as load was planned, lies in windows without one:
-//! those that the worker tells as soon as it has a lease again and, where it never does,
-//! those that follow from a control connection that was lost while the host went on sending. A card
-//! that fell silent with its control connection is none of these.
+//! A fall is the lease's where its first low slot lies in a window without one. The worker tells
+//! these windows as soon as it has a lease again; where it never does, they follow from a control
+//! connection that was lost while the host went on sending. A card that fell silent before is none of
+//! these.
 
 use std::ops::Range;
 
 use super::super::{
-    explain::{self, STALLED_SHARE},
     falls::{self, Fall},
     seen::{Seen, Way},
     summary::{Finding, FindingKind, Severity},
@@ -40,15 +39,9 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
     if !Way::of_direction(fall.direction).contains(&Way::Tx) {
         return None;
     }
-    let end = fall.until.map_or(seen.latest.0, |until| until * SLOT_US);
-    let us = fall.since * SLOT_US..end;
-    let without: u64 = windows(seen, fall.host)
-        .iter()
-        .map(|window| window.end.min(us.end).saturating_sub(window.start.max(us.start)))
-        .max()
-        .unwrap_or(0);
-    let loaded = explain::loaded_us(seen, fall, us);
-    (without > 0 && without as f64 >= STALLED_SHARE * loaded as f64).then_some(FindingKind::ControlLost)
+    let began = fall.since * SLOT_US;
+    let began_without = |window: &Range<u64>| window.start <= began + SLOT_US && began < window.end;
+    windows(seen, fall.host).iter().any(began_without).then_some(FindingKind::ControlLost)
 }
 
 /// When a host had no lease, in microseconds of the run.
