@@ -145,6 +145,11 @@ pub fn rate_text(bps: Option<f64>) -> String {
     bps.map_or("an unknown rate".to_owned(), |bps| BitRate::from_bps(bps as u64).to_string())
 }
 
+/// Numbers of a finding, by name.
+pub fn numbers<'a>(told: impl IntoIterator<Item = (&'a str, f64)>) -> BTreeMap<String, Option<f64>> {
+    told.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect()
+}
+
 /// A finding without numbers, for the rules to fill.
 pub fn bare(kind: FindingKind, severity: Severity, falls: &[&Fall], text: String) -> Finding {
     Finding {

@@ -123,7 +123,7 @@ fn finding(seen: &Seen, host: HostId, ways: &[Way], errors: u64, pairs: usize) -
     let mut finding = cause::bare(FindingKind::Corruption, Severity::Fail, &[], text);
     finding.direction = Some(direction);
     let numbers = [(CHECKSUM_ERRORS, errors as f64), (DAMAGED_PAIRS, pairs as f64)];
-    finding.numbers = numbers.map(|(name, value)| (name.to_owned(), Some(value))).into();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

@@ -253,7 +253,7 @@ pub fn finding(seen: &Seen, host: HostId, sides: &[(Way, Decline)], over: &str) 
         ("last_bps", last.round()),
         ("deficit_share", 1.0 - last / first.max(1.0)),
     ];
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

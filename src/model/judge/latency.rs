@@ -112,7 +112,7 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
         let trips = trips(seen, falls, &ticks, state);
         let Some(limit) = limit_us(&trips) else { continue };
         for host in late_hosts(&trips, limit) {
-            let own = of_host(&trips, host);
+            let own: Vec<u32> = of_host(&trips, host, |_| true).collect();
             let finding = finding(seen, host, kind, &own, limit, &trips);
             // What is late in a quiet network is late under load for the same reason.
             found.entry(host).or_insert(finding);
@@ -121,10 +121,12 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     found.into_iter().collect()
 }
 
-/// Answered round trips of a host, as observer and as target.
-fn of_host(trips: &Trips, host: HostId) -> Vec<u32> {
-    let own = trips.iter().filter(|((from, to), _)| *from == host || *to == host);
-    own.flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32)).collect()
+/// Answered round trips between a host and such others, as observer and as target.
+fn of_host(trips: &Trips, host: HostId, with: impl Fn(HostId) -> bool) -> impl Iterator<Item = u32> {
+    let own = trips
+        .iter()
+        .filter(move |((from, to), _)| (*from == host && with(*to)) || (*to == host && with(*from)));
+    own.flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32))
 }
 
 fn is_late(us: u32, limit: f64) -> bool {
@@ -144,13 +146,12 @@ fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
     let (blames, _) = localise::explain_away(&trials, MOST);
     let mut told = BTreeSet::new();
     for host in blames.iter().map(|blame| blame.host) {
-        let own = of_host(trips, host);
+        let all = of_host(trips, host, |_| true).count();
         // What another host is to blame for first is not this one's as well.
-        let others = trips.iter().filter(|((from, to), _)| !told.contains(from) && !told.contains(to));
-        let rest: Trips = others.map(|(pair, own)| (*pair, own.clone())).collect();
-        let late = of_host(&rest, host).iter().filter(|us| is_late(**us, limit)).count();
-        let some = own.len() >= PROBES_MIN && late as f64 > LATE_SHARE * own.len() as f64;
-        let most = own.len() >= PROBES_MOST_MIN && late * 2 > own.len();
+        let rest = of_host(trips, host, |other| !told.contains(&other));
+        let late = rest.filter(|us| is_late(*us, limit)).count();
+        let some = all >= PROBES_MIN && late as f64 > LATE_SHARE * all as f64;
+        let most = all >= PROBES_MOST_MIN && late * 2 > all;
         if late >= LATE_MIN && (some || most) {
             told.insert(host);
         }
@@ -184,7 +185,7 @@ fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64
         (PROBES, own.len() as f64),
         (LATE_PROBES, late as f64),
     ];
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

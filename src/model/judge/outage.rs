@@ -233,7 +233,7 @@ fn carried_before(seen: &Seen, host: HostId, slot: u64) -> f64 {
 }
 
 /// What is known of what a host carried one way in some slots with load, bits per second.
-fn known_in(seen: &Seen, host: HostId, way: Way, slots: Range<u64>) -> Vec<f64> {
+pub fn known_in(seen: &Seen, host: HostId, way: Way, slots: Range<u64>) -> Vec<f64> {
     let within = |round: &RoundSeen| slots.start.max(round.start)..slots.end.min(round.end);
     falls::loaded_rounds(seen, host, way)
         .flat_map(|round| seen.bps_in(round, host, way, within(round)))

@@ -125,7 +125,7 @@ fn finding(
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
     finding.direction = Some(direction);
     let numbers = [("share", all.rate()), ("frames", all.events as f64), ("received", all.of as f64)];
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

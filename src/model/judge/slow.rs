@@ -113,14 +113,11 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
         by_host.retain(|host, _| !known.contains(host));
         found.extend(by_host.iter().map(|(host, slow)| (*host, told(*host, slow, true))));
     }
+    let known: BTreeSet<HostId> = found.iter().map(|(host, _)| *host).collect();
     let later = storm::findings(seen, falls).into_iter();
-    found.extend(later.filter(|(host, _)| !known_slow(&found, *host)).collect::<Vec<_>>());
+    found.extend(later.filter(|(host, _)| !known.contains(host)));
     found.extend(notes.into_iter().map(|((host, way), bps)| (host, others::finding(seen, host, way, bps))));
     found
-}
-
-fn known_slow(found: &[(HostId, Finding)], host: HostId) -> bool {
-    found.iter().any(|(slow, _)| *slow == host)
 }
 
 /// What others carry over sides that are no slower than their class with it.
@@ -300,7 +297,7 @@ fn finding(seen: &Seen, falls: &[Fall], host: HostId, slow: &[Slow], together: b
     // Who is slow for want of room for both ways at once is so both ways; what drops one drops that.
     let for_both = together && kind == FindingKind::FailSlow;
     finding.direction = Some(if for_both { Direction::Both } else { direction });
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

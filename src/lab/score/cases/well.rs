@@ -4,7 +4,6 @@ use super::{Case, PAIRS, on, well};
 use crate::lab::score::Load::{Accept, Congestion, Other};
 
 pub(super) const CASES: &[Case] = &[
-    // Nothing is wrong, however it looks.
     well("healthy", &[], Accept),
     on(4, "--lab-rate 100M", well("healthy-four-of-100M", &[], Accept)),
     on(2, "", well("healthy-two", &[], Accept)),

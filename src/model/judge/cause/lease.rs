@@ -14,7 +14,8 @@
 use std::ops::Range;
 
 use super::super::{
-    falls::{self, Fall},
+    falls::Fall,
+    outage,
     seen::{Seen, Way},
     summary::{Finding, FindingKind, Severity},
 };
@@ -66,14 +67,7 @@ fn inferred(seen: &Seen, host: HostId) -> Vec<Range<u64>> {
 
 /// Whether something of a host came in the seconds after a slot.
 fn went_on_sending(seen: &Seen, host: HostId, slot: u64) -> bool {
-    let slots = slot..slot + WENT_ON_SLOTS;
-    let known: Vec<f64> = falls::loaded_rounds(seen, host, Way::Tx)
-        .flat_map(|round| {
-            let within = round.start.max(slots.start)..round.end.min(slots.end);
-            seen.bps_in(round, host, Way::Tx, within)
-        })
-        .flatten()
-        .collect();
+    let known = outage::known_in(seen, host, Way::Tx, slot..slot + WENT_ON_SLOTS);
     let sent = known.iter().filter(|bps| **bps > 0.0).count();
     sent > 0 && sent as f64 >= WENT_ON_SHARE * known.len() as f64
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use super::super::{
     falls::Fall,
-    outage,
+    outage::{self, Outage},
     seen::{Seen, WAYS, Way},
     stalls,
     summary::{Direction, Finding, FindingKind, Severity},
@@ -113,10 +113,10 @@ fn survived(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 
 /// The finding on a host whose falls nothing else explains.
 pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    witnessed(seen, host, falls, healthy, |observers| {
+    witnessed(seen, host, falls, healthy, |observers, longest_s| {
         let mut finding = match dies_under_load(seen, host, falls) {
             Some(tie) => dies(seen, host, falls, tie, observers),
-            None => silence(seen, host, falls, observers),
+            None => silence(seen, host, falls, observers, longest_s),
         };
         // TCP falls both ways when one is dead: where probes tell the ways apart, they are right.
         let dead = falls.iter().find_map(|fall| way::dead_direction(seen, fall));
@@ -127,27 +127,28 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<Ho
 
 /// The finding on a host whose falls are gaps.
 pub fn gaps(seen: &Seen, host: HostId, falls: &[&Fall], healthy: &BTreeSet<HostId>) -> Finding {
-    witnessed(seen, host, falls, healthy, |_| stalls::of_falls(seen, host, falls))
+    witnessed(seen, host, falls, healthy, |_, _| stalls::of_falls(seen, host, falls))
 }
 
-/// What is told of a host's falls, given how many healthy hosts saw them: confirmed or not by these.
+/// What is told of a host's falls, given how many healthy hosts saw them, and for how long the longest
+/// lasted: confirmed or not by these.
 fn witnessed(
     seen: &Seen,
     host: HostId,
     falls: &[&Fall],
     healthy: &BTreeSet<HostId>,
-    told: impl FnOnce(usize) -> Finding,
+    told: impl FnOnce(usize, f64) -> Finding,
 ) -> Finding {
     let mut peers: BTreeSet<HostId> = falls.iter().flat_map(|fall| fall.peers.iter().copied()).collect();
     // Of pairs only its partners exchange bytes with it; who probed it saw its silence as well.
-    let outages = outage::all_of(seen, host).into_iter();
-    let seen_out = outages.filter(|outage| falls.iter().any(|fall| outage.overlaps(fall)));
-    peers.extend(seen_out.flat_map(|outage| outage.observers));
+    let mut missed = outage::all_of(seen, host);
+    missed.retain(|outage| falls.iter().any(|fall| outage.overlaps(fall)));
+    let longest_s = silent_for_s(falls, &missed);
+    peers.extend(missed.into_iter().flat_map(|outage| outage.observers));
     let observers = peers.intersection(healthy).count();
     let enough = observers >= super::OBSERVERS_MIN.min(healthy.len().max(1));
-    let mut finding = told(observers);
-    let lasting =
-        falls.iter().any(|fall| fall.until.is_none()) || longest_s(seen, host, falls) >= OUTAGE_MIN_S;
+    let mut finding = told(observers, longest_s);
+    let lasting = falls.iter().any(|fall| fall.until.is_none()) || longest_s >= OUTAGE_MIN_S;
     finding.confirmed = Some(enough && (falls.len() > 1 || lasting));
     if let Some(unknown) = unmeasured(seen, falls) {
         let rest = format!("; what it {} meanwhile is not known", unknown.verb());
@@ -227,17 +228,15 @@ fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
     falls.iter().filter_map(of_round).reduce(f64::max).filter(|pps| *pps > 0.0)
 }
 
-fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize) -> Finding {
+fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize, longest_s: f64) -> Finding {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
-    let longest_s = longest_s(seen, host, falls);
     let long = to_the_end || longest_s >= OUTAGE_MIN_S || falls.len() > 1;
     let rest = if to_the_end {
         "whether its card, its link or the whole host died, only its console can tell"
     } else {
         "nothing ties it to load; look at its link, its switch port and its log of that moment"
     };
-    let told_s = falls.iter().filter_map(|fall| fall.for_s()).fold(0.0, f64::max);
-    let before = if longest_s > told_s {
+    let before = if longest_s > longest_fall_s(falls) {
         format!(", and left probes unanswered for {longest_s:.1} s")
     } else {
         String::new()
@@ -270,11 +269,13 @@ fn unmeasured(seen: &Seen, falls: &[&Fall]) -> Option<Direction> {
     (!falls.iter().any(known)).then_some(other)
 }
 
-/// The longest of the falls whose end was seen. A fall begins no sooner than its round does: who
-/// probed the host saw all of a silence that began before.
-fn longest_s(seen: &Seen, host: HostId, falls: &[&Fall]) -> f64 {
-    let missed = outage::all_of(seen, host).into_iter();
-    let missed = missed.filter(|outage| falls.iter().any(|fall| outage.overlaps(fall)));
-    let own = falls.iter().filter_map(|fall| fall.for_s());
-    own.chain(missed.filter_map(|outage| outage.for_s())).fold(0.0, f64::max)
+/// The longest of the falls whose end was seen, seconds.
+fn longest_fall_s(falls: &[&Fall]) -> f64 {
+    falls.iter().filter_map(|fall| fall.for_s()).fold(0.0, f64::max)
+}
+
+/// The same with the outages that these falls lie in: a fall begins no sooner than its round does, and
+/// who probed the host saw all of a silence that began before.
+fn silent_for_s(falls: &[&Fall], missed: &[Outage]) -> f64 {
+    missed.iter().filter_map(Outage::for_s).fold(longest_fall_s(falls), f64::max)
 }

@@ -103,7 +103,7 @@ pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Wa
         numbers.push((NUMBERED, all.of as f64));
     }
     numbers.extend([("loss_share", all.rate()), ("lost", all.events as f64), ("sent", all.of as f64)]);
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 

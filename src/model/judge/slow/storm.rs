@@ -109,7 +109,7 @@ fn finding(seen: &Seen, host: HostId, sides: &[Side]) -> Finding {
     finding.direction = Some(direction);
     finding.first_seen_s = sides.iter().map(|side| side.at_s).reduce(f64::min);
     let numbers = [(DEFICIT_SHARE, deficit), ("goodput_bps", bps.round()), ("class_bps", others_bps.round())];
-    finding.numbers = numbers.into_iter().map(|(name, value)| (name.to_owned(), Some(value))).collect();
+    finding.numbers = cause::numbers(numbers);
     finding
 }
 
