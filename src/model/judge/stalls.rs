@@ -242,15 +242,21 @@ fn direction(seen: &Seen, falls: &[&Fall]) -> Direction {
     }
 }
 
-/// Whether a suspect stood still again while suspects were tried, as one partner saw it.
+/// Whether a suspect stood still again while suspects were tried, as one partner saw it or all that are
+/// not suspected saw together: gaps and probes may keep step, so that one partner asks in each and another
+/// in none.
 pub fn reproduced(seen: &Seen, host: HostId, partner: HostId) -> Option<bool> {
-    let all = probes(seen, &quiet::ticks(seen, StageKind::Confirm));
+    let suspected = |other: HostId| {
+        other != host && seen.suspects.as_ref().is_some_and(|suspects| suspects.hosts.contains_key(&other))
+    };
+    let mut all = probes(seen, &quiet::ticks(seen, StageKind::Confirm));
+    all.retain(|probe| !suspected(probe.from) && !suspected(probe.to));
     let between = |probe: &&Probe| {
         (probe.from == host && probe.to == partner) || (probe.from == partner && probe.to == host)
     };
     let own: Vec<&Probe> = all.iter().filter(between).collect();
-    let late = own.iter().filter(|probe| probe.late).count();
-    (own.len() >= CONFIRM_PROBES_MIN).then_some(late > 0)
+    let enough = own.len() >= CONFIRM_PROBES_MIN;
+    enough.then(|| own.iter().any(|probe| probe.late) || !gaps(&all, host, &[]).is_empty())
 }
 
 /// Probes between two hosts that tell whether one of them stalls: two seconds' both ways.

@@ -6,7 +6,8 @@
 //! A card may die of the rate, of both directions at once, of the packet rate or of the number
 //! of streams: each is an *axis*. A fall is tied to an axis when its host was put at that level
 //! at most so many seconds of load before, counted since it last stood clearly below, or was
-//! down. Of several axes the one to which most falls are tied is told; among equals the first
+//! down; or if it came, as each of several did, after about as many, which the level had not been held
+//! for before. Of several axes the one to which most falls are tied is told; among equals the first
 //! whose level had not been held for [`HELD_SLOTS`] before. Streams are not told of a card that fell
 //! with few of them as well: there it is the rate.
 //!
@@ -50,6 +51,16 @@ const LOW_SLOTS: usize = 5;
 /// Slots for which a level is held that the card survives: longer than any fall that is tied to
 /// it may take.
 const HELD_SLOTS: usize = 50;
+
+/// Falls, each after as long a time at a level, that are no chance: two may be.
+const ALIKE_MIN: usize = 3;
+
+/// How much longer than the shortest of these times the longest may be.
+const ALIKE: f64 = 1.25;
+
+/// How many such times must have passed without a fall before the level was first held for so long: what
+/// comes by the clock, and not by the load, had come in them.
+const CALM_BEFORE: f64 = 2.0;
 
 /// A silence that probes saw this much before the fall began before it, slots: their ticks are
 /// two slots long.
@@ -166,6 +177,22 @@ impl Levels {
     /// times, had reached a level.
     pub fn brought(&self, seen: &Seen, fall: &Fall, outages: &[Outage], within_s: f64) -> bool {
         self.held(seen, fall, outages).is_some_and(|held| held as f64 / 10.0 <= within_s)
+    }
+
+    /// The seconds of load after which each of these falls came, where all came after about as many, the
+    /// first of them as soon as the level had been held for so long at all, and none in the time before.
+    pub fn each_after_s(&self, seen: &Seen, falls: &[&Fall], outages: &[Outage]) -> Option<f64> {
+        let held: Vec<usize> =
+            falls.iter().map(|fall| self.held(seen, fall, outages)).collect::<Option<_>>()?;
+        let (least, most) = (*held.iter().min()?, *held.iter().max()?);
+        let first = falls.iter().map(|fall| fall.since as usize).min()?;
+        let level = self.each(falls).reduce(f64::min)?;
+        let before = Stretches::of(self.before(first), RISEN * level).slots;
+        let (last, earlier) = before.split_last()?;
+        let is_first = earlier.iter().all(|held| *held < least);
+        let calm = (first - last) as f64 >= CALM_BEFORE * most as f64;
+        let alike = held.len() >= ALIKE_MIN && most as f64 <= ALIKE * least as f64;
+        (alike && is_first && calm).then(|| (least + most) as f64 / 20.0)
     }
 
     /// Whether the level at which these falls began had been held for a while before the first of

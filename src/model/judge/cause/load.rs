@@ -3,7 +3,8 @@
 //! # The tie to load
 //!
 //! A card *dies under load* when most of its falls begin soon after reaching a dose
-//! ([`dose`](super::dose)), and that happened twice, or lasts to the end. One fall that ends by
+//! ([`dose`](super::dose)), and that happened twice, or lasts to the end; or when three and more came
+//! each after as long a time of it, as of a limiter that lets a bucket run full. One fall that ends by
 //! itself, after which the same load is carried, is an outage.
 
 use std::collections::BTreeSet;
@@ -54,6 +55,8 @@ pub struct Tie {
     pub tries: usize,
     /// Times that the card died of it.
     pub failures: usize,
+    /// The seconds of load that each fall took, where it was not soon after.
+    pub after_s: Option<f64>,
     /// The highest goodput just before a fall, bits per second.
     pub killed_bps: Option<f64>,
     /// The highest goodput that was held, bits per second.
@@ -67,22 +70,24 @@ pub fn dies_under_load(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<Tie
     let outages = outage::all_of(seen, host);
     let tied = |axis: Axis| {
         let levels = Levels::of(seen, host, axis, falls);
-        let failures = falls.iter().filter(|fall| levels.brought(seen, fall, &outages, within_s)).count();
-        (failures, levels)
+        let after_s = levels.each_after_s(seen, falls, &outages).filter(|after_s| *after_s > within_s);
+        let soon = falls.iter().filter(|fall| levels.brought(seen, fall, &outages, within_s)).count();
+        (after_s.map_or(soon, |_| falls.len()), levels, after_s)
     };
     // Of equals the first that had not been held before, else the first.
-    let rank = |(failures, levels): &(usize, Levels)| (*failures, !levels.were_held(falls));
+    let rank = |(failures, levels, _): &(usize, Levels, Option<f64>)| (*failures, !levels.were_held(falls));
     let all = AXES.map(|axis| (axis, tied(axis)));
     let best = all.iter().reduce(|best, other| if rank(&other.1) > rank(&best.1) { other } else { best })?;
     let failures = best.1.0;
     let is_tied = failures * 2 > falls.len() && (failures >= 2 || to_the_end);
     let [plainest, ..] = &all;
     let fell_with_few = best.0 == Axis::Streams && best.1.1.differ(falls);
-    let (axis, (_, levels)) = if fell_with_few { plainest } else { best };
+    let (axis, (_, levels, after_s)) = if fell_with_few { plainest } else { best };
     is_tied.then(|| Tie {
         axis: *axis,
         tries: levels.tries(falls),
         failures: falls.len(),
+        after_s: *after_s,
         killed_bps: falls.iter().filter_map(|fall| fall.offered_bps).reduce(f64::max),
         survived_bps: survived(seen, host, falls),
     })
@@ -180,30 +185,30 @@ fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) 
     let survived = tie.survived_bps.map_or("no load was held for 8 s".to_owned(), |bps| {
         format!("{} was held for 8 s", super::rate_text(Some(bps)))
     });
+    let soon = tie.after_s.map_or("soon".to_owned(), |after_s| format!("each time some {after_s:.0} s"));
+    let killed = super::rate_text(tie.killed_bps);
     let what = match tie.axis {
-        Axis::Rate => format!("soon after reaching {}; {survived}", super::rate_text(tie.killed_bps)),
-        Axis::BothWays => {
-            format!(
-                "soon after it sent and received at once, at {}; {survived}",
-                super::rate_text(tie.killed_bps)
-            )
-        }
+        Axis::Rate => format!("{soon} after reaching {killed}; {survived}"),
+        Axis::BothWays => format!("{soon} after it sent and received at once, at {killed}; {survived}"),
         Axis::Packets => {
             let pps = packets(seen, host, falls);
             number("dose_killed_pps", pps.map(f64::round));
             let pps =
                 pps.map_or("a higher packet rate".to_owned(), |pps| format!("{pps:.0} packets a second"));
-            format!("soon after reaching {pps} in small frames; {survived}")
+            format!("{soon} after reaching {pps} in small frames; {survived}")
         }
         Axis::Streams => {
             let streams = dose::streams(seen, falls);
             number("dose_killed_streams", streams);
             let streams = streams.map_or("more streams".to_owned(), |count| format!("{count:.0} streams"));
-            format!("soon after {streams} ran at once; {survived}")
+            format!("{soon} after {streams} ran at once; {survived}")
         }
     };
     number("dose_killed_bps", tie.killed_bps.map(f64::round));
     number("dose_survived_bps", tie.survived_bps.map(f64::round));
+    if let Some(after_s) = tie.after_s {
+        number("after_s", Some(after_s));
+    }
     number("tries", Some(tie.tries as f64));
     number("failures", Some(tie.failures as f64));
     finding.text = format!(

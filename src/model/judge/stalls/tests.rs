@@ -103,3 +103,28 @@ fn drop_offs_whose_echoes_come_late_are_gaps_and_no_deaths() {
     let in_time = with_half_seconds(|_| Some(90));
     assert!(in_time.iter().all(|(_, kind, _)| *kind != FindingKind::Stalls), "{in_time:?}");
 }
+
+/// Who sees the fourth of eight stand still again in four seconds that try it.
+fn seen_again(of: impl Fn(u16, u16, u64) -> u32, host: u16) -> Vec<Option<bool>> {
+    let mut field = Field::of(8);
+    field.idle(StageKind::Confirm, 4, |a, b, tick| Some(90 + of(a, b, tick)));
+    let partners = (0..8).filter(|partner| *partner != host);
+    partners.map(|partner| reproduced(&field.seen, HostId(host), HostId(partner))).collect()
+}
+
+/// Gaps that come as often as a partner's probes meet the same partners each time.
+#[test]
+fn a_gap_that_some_partners_always_miss_shows_again_to_all() {
+    let short = held(100, 350);
+    let of_h4 = |a: u16, b: u16, tick: u64| if a == 3 || b == 3 { short(a, b, tick) } else { 0 };
+    let asked_in_it =
+        |partner: u16| (0..20).any(|tick| of_h4(3, partner, tick).max(of_h4(partner, 3, tick)) > 20_000);
+    let in_it = (0..8).filter(|partner| *partner != 3 && asked_in_it(*partner)).count();
+    assert!((2..=5).contains(&in_it), "{in_it} of seven ask in a gap");
+    assert_eq!(seen_again(of_h4, 3), [Some(true); 7]);
+    let controls = seen_again(of_h4, 5);
+    assert_eq!(controls.iter().filter(|again| **again == Some(true)).count(), usize::from(asked_in_it(5)));
+    assert_eq!(seen_again(|_, _, _| 0, 3), [Some(false); 7]);
+    let all_at_once = seen_again(short, 3);
+    assert!(all_at_once.contains(&Some(false)), "the whole machine's shows to who asked: {all_at_once:?}");
+}

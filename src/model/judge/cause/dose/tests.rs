@@ -70,6 +70,28 @@ fn a_fall_soon_after_the_rate_rose_is_tied_to_it_and_a_late_one_is_not() {
 }
 
 #[test]
+fn falls_that_each_took_as_long_a_load_are_tied_to_it_and_those_of_a_clock_are_not() {
+    let of = |before_s: f64, falls: &[(u64, u64)]| {
+        let mut field = Field::of(4);
+        field.idle(StageKind::Load, before_s as u64, |_, _, _| Some(90));
+        one_way(&mut field, 30.0, &[(0, 1), (2, 3)]);
+        let falls: Vec<Fall> =
+            falls.iter().map(|(after, length)| fall(&field, *after, Some(*length))).collect();
+        let tie = load::dies_under_load(&field.seen, SICK, &falls.iter().collect::<Vec<_>>());
+        tie.map(|tie| (tie.axis, tie.after_s))
+    };
+    let seven = [(67, 17), (159, 17), (245, 16)];
+    assert_eq!(of(20.0, &seven), Some((Axis::Rate, Some(7.1))));
+    assert_eq!(of(5.0, &seven), None, "a clock's would not have come before either");
+    assert_eq!(of(20.0, &[(67, 17), (159, 17)]), None, "two may be chance");
+    assert_eq!(
+        of(20.0, &[(67, 17), (184, 17), (270, 16)]),
+        None,
+        "seven, ten and seven seconds are not alike"
+    );
+}
+
+#[test]
 fn who_holds_one_direction_and_dies_of_both_is_tied_to_both() {
     let mut field = Field::of(4);
     one_way(&mut field, 10.0, &[(0, 1), (2, 3)]);
