@@ -52,6 +52,10 @@ const STALLED_US: u64 = 250_000;
 /// Bytes that are moved between two looks at the clock: about half a millisecond's worth.
 const BUDGET_BYTES: usize = 4 * 1024 * 1024;
 
+/// Time that turns may take together: on a machine short of cores each call also does some of the kernel's
+/// work for others, and a hundred of them took a third of a second.
+const TURNS_US: u64 = 5_000;
+
 /// Deadlines of streams are looked at this often.
 const TICK_US: u64 = 5_000;
 
@@ -199,11 +203,11 @@ impl Carrier {
         Some(act(&mut self.sources, &mut self.sinks, &mut around))
     }
 
-    /// Streams that can go on have their turns, one call each, until enough was moved to
-    /// look at the clock again.
+    /// Streams that can go on have their turns, one call each, until enough was moved or enough time has
+    /// passed for all else to be looked at again.
     fn take_turns(&mut self, now_us: u64) {
-        let mut moved = 0;
-        while moved < BUDGET_BYTES {
+        let (mut moved, until_us) = (0, clock::now_us() + TURNS_US);
+        while moved < BUDGET_BYTES && clock::now_us() < until_us {
             let Some(turn) = self.turns.pop_front() else { return };
             let Some(stage) = &self.stage else { return };
             let mut around = Around {
