@@ -14,7 +14,7 @@ use super::{
     frames, latency, limit, loss, new_flows, outage, paths, precedence,
     rack::{self, Crossings},
     seen::Seen,
-    sequence, slow, stalls,
+    sequence, slow, stalls, starved,
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::fleet::{host::HostId, units::RunTime};
@@ -130,10 +130,13 @@ fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Fin
     if !explained.shared.is_empty() {
         let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
         let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
-        let text = format!(
-            "{} hosts fell silent in the same second without a host in common: a shared cause, a switch or the machine under the lab; no card is accused of it",
-            hosts.len()
-        );
+        let machine_s = own.iter().filter(|fall| starved::whole_machine(seen, fall)).count();
+        let cause = if 2 * machine_s > own.len() {
+            "while the machine that they share was short of CPU: give it cores, or run with fewer hosts or a lower rate"
+        } else {
+            "in the same second without a host in common: a shared cause, a switch or the machine under the lab"
+        };
+        let text = format!("{} hosts fell silent {cause}; no card is accused of it", hosts.len());
         fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
     }
     let near = |one: &Impaired, next: &Impaired| next.0.0.saturating_sub(one.1.0) <= IMPAIRED_ONCE_US;

@@ -24,11 +24,12 @@ use super::{
     outage::{self, Outage},
     rack::cut::{self, Cut},
     seen::{RoundSeen, Seen, Way},
+    starved,
 };
 use crate::model::{
     fleet::{
         host::HostId,
-        units::{RunTime, SLOT_US},
+        units::{RunTime, SLOT_US, SLOTS_PER_S},
     },
     record::line::ContactState,
 };
@@ -43,6 +44,14 @@ const SHARED: f64 = 0.5;
 /// a third of the fleet and its partner makes it two.
 const SHARED_HOSTS_MIN: usize = 4;
 
+/// Share of all hosts, and the fewest, that fall in time where it is the machine's doing.
+const MACHINE: f64 = 0.25;
+const MACHINE_HOSTS_MIN: f64 = 3.0;
+
+/// A fall that began so long before another's onset, and still lasts, is of the same event: some of those
+/// whom a shared cause strikes hold out for a moment.
+const TOGETHER_SLOTS: u64 = 20;
+
 /// What became of the falls.
 #[derive(Clone, Debug, Default)]
 pub struct Explained {
@@ -52,7 +61,7 @@ pub struct Explained {
     pub own: BTreeMap<HostId, Vec<usize>>,
     /// Pairs that fell together, and nobody knows which; with the indices of their falls.
     pub paths: BTreeMap<(HostId, HostId), Vec<usize>>,
-    /// Falls of many hosts at once, without a host in common.
+    /// Falls of many hosts at once, without a host in common, and of a machine short of CPU.
     pub shared: BTreeSet<usize>,
     /// Cuts between racks, and the falls that they explain.
     pub cuts: Vec<(Cut, BTreeSet<usize>)>,
@@ -219,7 +228,8 @@ fn loaded_us(seen: &Seen, fall: &Fall, us: Range<u64>) -> u64 {
 /// the process runs again, its streams still need a handshake.
 const STALLED_SHARE: f64 = 0.4;
 
-/// Own falls of at least half the fleet in one second are one shared cause.
+/// Falls of at least half the fleet at once are one shared cause; so are those of a machine that is short
+/// of CPU.
 fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
     if seen.hosts.len() < SHARED_HOSTS_MIN {
         return;
@@ -228,14 +238,41 @@ fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
     for &index in &own {
         let onset = falls[index].since;
         let together: BTreeSet<usize> =
-            own.iter().copied().filter(|other| falls[*other].since.abs_diff(onset) <= 10).collect();
-        let hosts: BTreeSet<HostId> = together.iter().map(|other| falls[*other].host).collect();
-        if hosts.len() as f64 > SHARED * seen.hosts.len() as f64 {
+            own.iter().copied().filter(|other| is_with(&falls[*other], onset)).collect();
+        if hosts_of(falls, &together).len() as f64 > SHARED * seen.hosts.len() as f64 {
             explained.shared.extend(together);
         }
     }
-    for indices in explained.own.values_mut() {
+    explained.shared.extend(of_machine(seen, falls, explained));
+    for indices in explained.own.values_mut().chain(explained.paths.values_mut()) {
         indices.retain(|index| !explained.shared.contains(index));
     }
     explained.own.retain(|_, indices| !indices.is_empty());
+    explained.paths.retain(|_, indices| !indices.is_empty());
 }
+
+/// Unexplained falls of hosts that went on answering, while the machine that all share was short of CPU;
+/// none where only few fell so: that may be one of them after all.
+fn of_machine(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeSet<usize> {
+    let unexplained = explained.own.values().chain(explained.paths.values()).flatten().copied();
+    let is_machine_s = |index: &usize| {
+        let fall = &falls[*index];
+        starved::whole_machine(seen, fall) && outage::went_on_answering(seen, fall) == Some(true)
+    };
+    let all: BTreeSet<usize> = unexplained.filter(is_machine_s).collect();
+    let many = (MACHINE * seen.hosts.len() as f64).max(MACHINE_HOSTS_MIN);
+    if hosts_of(falls, &all).len() as f64 >= many { all } else { BTreeSet::new() }
+}
+
+fn hosts_of(falls: &[Fall], indices: &BTreeSet<usize>) -> BTreeSet<HostId> {
+    indices.iter().map(|index| falls[*index].host).collect()
+}
+
+/// Whether a fall began in the same second as another, or shortly before and still lasted then.
+fn is_with(fall: &Fall, onset: u64) -> bool {
+    let still_lasted = (fall.since..fall.end()).contains(&onset) && onset - fall.since <= TOGETHER_SLOTS;
+    still_lasted || fall.since.abs_diff(onset) <= SLOTS_PER_S
+}
+
+#[cfg(test)]
+mod tests;

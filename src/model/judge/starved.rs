@@ -9,7 +9,8 @@
 //! kernel share its CPU, as in a lab: there a second is short only if the host was
 //! [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Fewer
 //! than that share are told of a host against which nothing else tells, and do not keep it from
-//! passing: in a soak of hours each has some.
+//! passing: in a soak of hours each has some. Where most on a kernel come late it is the machine, and
+//! no fall of those who go on answering is a card's.
 //!
 //! # Source
 //!
@@ -19,12 +20,17 @@
 use std::collections::BTreeMap;
 
 use super::{
-    cause, robust,
+    cause,
+    falls::Fall,
+    robust,
     seen::{Seen, State},
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
-    fleet::{host::HostId, units::RunTime},
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOT_US},
+    },
     record::line::HostSeen,
 };
 
@@ -53,6 +59,8 @@ const SECONDS_BESIDE_MIN: usize = 6;
 
 /// Share of a host's seconds from which on too little of the run was the card's own.
 const SECONDS_SHARE: f64 = 0.02;
+
+const SECOND_US: u64 = 1_000_000;
 
 /// What of a second says that its worker was short.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,6 +124,27 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
         Shortage::of(state).is_beside(peers)
     };
     own.iter().filter(is_short).collect()
+}
+
+/// Whether for most of a fall the samplers of most hosts on its host's kernel came late: then the machine
+/// that all share was the limit, as two cores are of a lab that is too large for them.
+pub fn whole_machine(seen: &Seen, fall: &Fall) -> bool {
+    let mut all = seen.on_its_kernel(fall.host);
+    if all.is_empty() {
+        return false;
+    }
+    all.insert(fall.host);
+    let until = fall.until.map_or(seen.latest.0, |until| until * SLOT_US);
+    // What a host tells each second is of the second before.
+    let window = fall.since * SLOT_US..=until + SECOND_US;
+    let mut late_us: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    for (at, state) in all.iter().filter_map(|host| seen.states.get(host)).flatten() {
+        if window.contains(&at.0) {
+            late_us.entry(at.0 / SECOND_US).or_default().push(Shortage::of(state).late_us);
+        }
+    }
+    let short = late_us.values().filter(|late| robust::median(late).is_some_and(|late| late >= LATE_US));
+    2 * short.count() > late_us.len()
 }
 
 /// The finding on a host whose worker was short of CPU; `alone` where nothing else tells
