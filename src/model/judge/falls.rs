@@ -138,9 +138,11 @@ fn slot_with(
     let part = round.by_host.get(&host);
     let share = part.map_or(1.0, |part| seen.files.active_share(part.of(way), slot));
     let rest = if round.is_paced() { 1.0 } else { share };
+    // What a host showed to carry in bulk says nothing of small frames.
+    let has_level = expected.is_some() || round.frame_bytes().is_none();
     Slot {
         slot,
-        carried_bps: carried.map(|(bps, _)| bps),
+        carried_bps: carried.map(|(bps, _)| bps).filter(|_| has_level),
         // A part of its flows measured is held against that part of the plan.
         expected_bps: expected.map(|bps| bps * rest * carried.map_or(1.0, |(_, known)| known)),
         load: part.map_or(0.0, |part| part.load(way) * share),
@@ -214,3 +216,6 @@ fn fill(seen: &Seen, fall: &mut Fall, way: Way) {
         fall.depth = (1.0 - carried_sum / expected_sum).clamp(0.0, 1.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

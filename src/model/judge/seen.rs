@@ -110,7 +110,9 @@ pub struct Seen {
     /// The sides of hosts that are always as slow as calibration found them.
     always_slow: BTreeSet<(HostId, Way)>,
     /// And in the smallest frames a second, where that was measured.
-    pub frame_rates: FrameRates,
+    frame_rates: FrameRates,
+    /// The fleet's medians of that.
+    fleet_frames: (Option<f64>, Option<f64>),
     /// Hosts that were not there when a stage began, by the stage's place: since which slot
     /// they took part after all.
     pub not_ready: BTreeMap<u16, BTreeMap<HostId, Option<u64>>>,

@@ -41,6 +41,9 @@ const WAITED_SHARE: f64 = 0.2;
 /// The same where hosts share a kernel, whose cores go round.
 const WAITED_BESIDE_SHARE: f64 = 0.5;
 
+/// The same of most hosts on a kernel, from which on it may be the machine that limits all.
+const WAITED_ALL_SHARE: f64 = 0.4;
+
 /// Share of a core from which on a carrying thread is the limit itself.
 const USED_SHARE: f64 = 0.97;
 
@@ -87,13 +90,16 @@ impl Shortage {
         self.waited >= WAITED_BESIDE_SHARE || self.late_us >= LATE_US
     }
 
+    /// The median of several; 0 of none.
+    fn median(all: &[Self], of: fn(&Self) -> f64) -> f64 {
+        robust::median(&all.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()
+    }
+
     /// Whether it is one beside what peers on the same kernel had.
     fn is_beside(self, peers: &[Self]) -> bool {
-        let median = |of: fn(&Self) -> f64| {
-            robust::median(&peers.iter().map(of).collect::<Vec<_>>()).unwrap_or_default()
+        let worse = |own: f64, least: f64, of: fn(&Self) -> f64| {
+            own >= least && own >= PEERS_FACTOR * Self::median(peers, of)
         };
-        let worse =
-            |own: f64, least: f64, of: fn(&Self) -> f64| own >= least && own >= PEERS_FACTOR * median(of);
         worse(self.waited, WAITED_BESIDE_SHARE, |peer| peer.waited)
             || worse(self.late_us, LATE_US, |peer| peer.late_us)
     }
@@ -126,8 +132,8 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     own.iter().filter(is_short).collect()
 }
 
-/// Whether for most of a fall the samplers of most hosts on its host's kernel came late: then the machine
-/// that all share was the limit, as two cores are of a lab that is too large for them.
+/// Whether for most of a fall most hosts on its host's kernel came late, or waited for a core: then the
+/// machine that all share may be the limit, as two cores are of a lab that is too large or too fast for them.
 pub fn whole_machine(seen: &Seen, fall: &Fall) -> bool {
     let mut all = seen.on_its_kernel(fall.host);
     if all.is_empty() {
@@ -137,14 +143,17 @@ pub fn whole_machine(seen: &Seen, fall: &Fall) -> bool {
     let until = fall.until.map_or(seen.latest.0, |until| until * SLOT_US);
     // What a host tells each second is of the second before.
     let window = fall.since * SLOT_US..=until + SECOND_US;
-    let mut late_us: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
+    let mut seconds: BTreeMap<u64, Vec<Shortage>> = BTreeMap::new();
     for (at, state) in all.iter().filter_map(|host| seen.states.get(host)).flatten() {
         if window.contains(&at.0) {
-            late_us.entry(at.0 / SECOND_US).or_default().push(Shortage::of(state).late_us);
+            seconds.entry(at.0 / SECOND_US).or_default().push(Shortage::of(state));
         }
     }
-    let short = late_us.values().filter(|late| robust::median(late).is_some_and(|late| late >= LATE_US));
-    2 * short.count() > late_us.len()
+    let is_short = |all: &&Vec<Shortage>| {
+        Shortage::median(all, |one| one.late_us) >= LATE_US
+            || Shortage::median(all, |one| one.waited) >= WAITED_ALL_SHARE
+    };
+    2 * seconds.values().filter(is_short).count() > seconds.len()
 }
 
 /// The finding on a host whose worker was short of CPU; `alone` where nothing else tells

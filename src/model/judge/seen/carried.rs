@@ -9,7 +9,10 @@ use crate::model::{
         units::{BitRate, SLOT_US},
     },
     judge::robust,
-    plan::{layout::FlowId, schedule::Capacities},
+    plan::{
+        layout::FlowId,
+        schedule::{Capacities, FrameRates},
+    },
 };
 
 /// Below this share of the fleet's median, a calibrated capacity is taken for the death of
@@ -146,6 +149,33 @@ impl Seen {
         self.capacities = capacities;
     }
 
+    /// Takes what calibration came to in the smallest frames.
+    pub fn frames_calibrated(&mut self, rates: FrameRates) {
+        let median = |rates: Vec<Option<u32>>| {
+            robust::median(&rates.into_iter().flatten().map(f64::from).collect::<Vec<_>>())
+        };
+        let (tx, rx) = rates.values().copied().unzip();
+        self.fleet_frames = (median(tx), median(rx));
+        self.frame_rates = rates;
+    }
+
+    /// What a host carries one way in frames of a size, bits per second: as many a second as calibration
+    /// found of the smallest, for a card of 25 Gb/s carries a fiftieth of that in them; `None` where that
+    /// was not measured.
+    fn frames_bps(&self, host: HostId, way: Way, size_bytes: u16) -> Option<f64> {
+        let pick = |(tx, rx): &(Option<u32>, Option<u32>)| match way {
+            Way::Tx => *tx,
+            Way::Rx => *rx,
+        };
+        let own = self.frame_rates.get(&host).and_then(pick).map(f64::from);
+        let fleet = match way {
+            Way::Tx => self.fleet_frames.0,
+            Way::Rx => self.fleet_frames.1,
+        };
+        let credible = own.filter(|own| fleet.is_none_or(|fleet| *own >= fleet * CAPACITY_CREDIBLE));
+        credible.or(fleet).map(|per_s| per_s * f64::from(size_bytes) * 8.0)
+    }
+
     /// What a host was calibrated to carry one way, however little.
     pub(super) fn calibrated_bps(&self, host: HostId, way: Way) -> Option<f64> {
         let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
@@ -188,7 +218,7 @@ impl Seen {
     }
 
     /// What a host is to carry one way in a slot of a round, in bits per second; `None` where
-    /// no capacity is known.
+    /// no capacity is known, for small frames that in frames.
     pub fn expected(&self, round: &RoundSeen, host: HostId, way: Way, slot: u64) -> Option<f64> {
         let part = round.by_host.get(&host)?;
         if round.makes_connections() {
@@ -201,7 +231,11 @@ impl Seen {
                 return paced;
             }
         }
-        let whole = self.capacity(host, way)? * part.load(way);
+        let capacity = self.capacity(host, way)?;
+        let whole = match round.frame_bytes() {
+            Some(size) => capacity.min(self.frames_bps(host, way, size)?) * part.load(way),
+            None => capacity * part.load(way),
+        };
         Some(whole - self.missing_with_slow(part, host, way, whole))
     }
 

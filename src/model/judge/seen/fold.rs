@@ -168,7 +168,7 @@ impl Seen {
             }
             (Body::Capacity { hosts, frames }, _) => {
                 self.calibrated(hosts.clone());
-                self.frame_rates.clone_from(frames);
+                self.frames_calibrated(frames.clone());
             }
             (Body::Left { host, why }, _) => self.left.push((line.t, *host, why.clone())),
             (Body::Impaired { since, why }, _) => self.impaired.push((*since, line.t, why.clone())),

@@ -1,0 +1,46 @@
+use super::*;
+use crate::model::{
+    fleet::units::BitRate,
+    judge::tests::field::{Field, dose},
+    plan::{
+        carriage::{Carriage, FrameSize, Transport},
+        dose::{Pattern, Rate},
+    },
+};
+
+/// A card that carries this in bulk, and a fiftieth of it in the smallest frames.
+const FAST_BPS: f64 = 25e9;
+
+/// Who falls where six fast hosts send small frames as fast as they go, and one of them stops in
+/// the middle; with or without having counted before how many they carry.
+fn fallen(counted: bool, stops: Option<u16>) -> BTreeSet<u16> {
+    let mut field = Field::of(6);
+    let capacity = Some(BitRate::from_bps(FAST_BPS as u64));
+    let frames = Some((FAST_BPS / 50.0 / 8.0 / 64.0) as u32);
+    field.seen.calibrated((0..6).map(|id| (HostId(id), (capacity, capacity))).collect());
+    if counted {
+        field.seen.frames_calibrated((0..6).map(|id| (HostId(id), (frames, frames))).collect());
+    }
+    let pairs = [(0, 1), (2, 3), (4, 5), (1, 0), (3, 2), (5, 4)];
+    let bulk = dose(Pattern::Pairs, Rate::Unpaced, Carriage::tcp(2));
+    let small = Carriage {
+        transport: Transport::Udp,
+        frame_size_bytes: Some(FrameSize::Bytes(64)),
+        ..Carriage::tcp(1)
+    };
+    let small = dose(Pattern::Pairs, Rate::Unpaced, small);
+    let flows = field.round(StageKind::Load, bulk, 3.0, &pairs, None);
+    field.carried(&flows, |_, _, _| FAST_BPS);
+    let flows = field.round(StageKind::Calibrate, small, 3.0, &pairs, None);
+    field.carried(&flows, |from, to, slot| {
+        if slot >= 10 && [Some(from), Some(to)].contains(&stops) { 0.0 } else { FAST_BPS / 50.0 }
+    });
+    all(&field.seen).into_iter().map(|fall| fall.host.0).collect()
+}
+
+#[test]
+fn small_frames_are_held_against_small_frames() {
+    assert_eq!(fallen(true, None), BTreeSet::new(), "a fiftieth of its bulk rate is what a card carries");
+    assert_eq!(fallen(true, Some(2)), BTreeSet::from([2, 3]), "who stops falls, and its partner");
+    assert_eq!(fallen(false, None), BTreeSet::new(), "not counted before: no level, no fall");
+}
