@@ -48,6 +48,10 @@ const SHARED_HOSTS_MIN: usize = 4;
 const MACHINE: f64 = 0.25;
 const MACHINE_HOSTS_MIN: f64 = 3.0;
 
+/// What of its load a pair misses at most that only waits for a core; of a path on which frames are lost or
+/// stuck nothing is left.
+const STARVED_DEPTH: f64 = 0.95;
+
 /// A fall that began so long before another's onset, and still lasts, is of the same event: some of those
 /// whom a shared cause strikes hold out for a moment.
 const TOGETHER_SLOTS: u64 = 20;
@@ -251,17 +255,28 @@ fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
     explained.paths.retain(|_, indices| !indices.is_empty());
 }
 
-/// Unexplained falls of hosts that went on answering, while the machine that all share was short of CPU;
-/// none where only few fell so: that may be one of them after all.
+/// Unexplained falls of hosts that went on answering, while the machine that all share was short of CPU.
+/// Where only few fell so it may be one of them after all: then those of single pairs alone, between which
+/// something passed all along.
 fn of_machine(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeSet<usize> {
-    let unexplained = explained.own.values().chain(explained.paths.values()).flatten().copied();
+    let of_paths: BTreeSet<usize> = explained.paths.values().flatten().copied().collect();
+    let unexplained = explained.own.values().flatten().chain(&of_paths).copied();
+    // Of processes that move files `files` knows more.
+    let moves_files = |fall: &Fall| {
+        seen.rounds.get(fall.round).is_some_and(|round| round.dose.carriage.transport.moves_a_file())
+    };
     let is_machine_s = |index: &usize| {
         let fall = &falls[*index];
-        starved::whole_machine(seen, fall) && outage::went_on_answering(seen, fall) == Some(true)
+        !moves_files(fall)
+            && starved::whole_machine(seen, fall)
+            && outage::went_on_answering(seen, fall) == Some(true)
     };
     let all: BTreeSet<usize> = unexplained.filter(is_machine_s).collect();
     let many = (MACHINE * seen.hosts.len() as f64).max(MACHINE_HOSTS_MIN);
-    if hosts_of(falls, &all).len() as f64 >= many { all } else { BTreeSet::new() }
+    let is_many = hosts_of(falls, &all).len() as f64 >= many;
+    all.into_iter()
+        .filter(|index| is_many || (of_paths.contains(index) && falls[*index].depth < STARVED_DEPTH))
+        .collect()
 }
 
 fn hosts_of(falls: &[Fall], indices: &BTreeSet<usize>) -> BTreeSet<HostId> {
