@@ -44,3 +44,22 @@ fn small_frames_are_held_against_small_frames() {
     assert_eq!(fallen(true, Some(2)), BTreeSet::from([2, 3]), "who stops falls, and its partner");
     assert_eq!(fallen(false, None), BTreeSet::new(), "not counted before: no level, no fall");
 }
+
+#[test]
+fn what_a_process_carries_is_no_fall_of_a_fast_card() {
+    let told = |bps: f64| {
+        let mut field = Field::of(6);
+        let capacity = Some(BitRate::from_bps(100_000_000_000));
+        field.seen.calibrated((0..6).map(|id| (HostId(id), (capacity, capacity))).collect());
+        let quic = Carriage { transport: Transport::Quic, ..Carriage::tcp(1) };
+        let mesh = field.mesh();
+        let storm = |carriage: Carriage| dose(Pattern::Storm, Rate::Unpaced, carriage);
+        let flows = field.round(StageKind::Load, storm(Carriage::tcp(2)), 3.0, &mesh, None);
+        field.carried(&flows, |_, _, _| 20e9);
+        let flows = field.round(StageKind::Load, storm(quic), 3.0, &mesh, None);
+        field.carried(&flows, |from, _, slot| if from == 4 && slot >= 10 { bps } else { 500e6 });
+        all(&field.seen).into_iter().map(|fall| (fall.host.0, fall.direction)).collect::<Vec<_>>()
+    };
+    assert!(told(500e6).is_empty(), "a fortieth of what it carried before");
+    assert_eq!(told(0.0), [(4, Direction::Tx)], "silence is one");
+}
