@@ -1,6 +1,9 @@
 //! What hosts carried and were to carry, slot by slot, and with whom.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use super::{FlowSeen, RoundSeen, Seen, Way};
 use crate::model::{
@@ -43,6 +46,18 @@ impl Sum {
         let bps = self.bytes as f64 * 8e6 / SLOT_US as f64;
         (self.known > 0).then(|| (bps, f64::from(self.known) / f64::from(self.all)))
     }
+}
+
+/// The fleet's medians of what was measured of each host, to send and to receive.
+fn medians<T: Copy>(
+    hosts: &BTreeMap<HostId, (Option<T>, Option<T>)>,
+    number: impl Fn(T) -> f64,
+) -> (Option<f64>, Option<f64>) {
+    let of = |way: Way| {
+        let all = hosts.values().filter_map(|(tx, rx)| way.of(*tx, *rx)).map(&number);
+        robust::median(&all.collect::<Vec<_>>())
+    };
+    (of(Way::Tx), of(Way::Rx))
 }
 
 impl Seen {
@@ -145,22 +160,13 @@ impl Seen {
 
     /// Takes what calibration came to.
     pub fn calibrated(&mut self, capacities: Capacities) {
-        let median = |rates: Vec<Option<BitRate>>| {
-            let all: Vec<f64> = rates.into_iter().flatten().map(|rate| rate.bps() as f64).collect();
-            robust::median(&all)
-        };
-        let (tx, rx) = capacities.values().copied().unzip();
-        self.fleet_capacity = (median(tx), median(rx));
+        self.fleet_capacity = medians(&capacities, |rate: BitRate| rate.bps() as f64);
         self.capacities = capacities;
     }
 
     /// Takes what calibration came to in the smallest frames.
     pub fn frames_calibrated(&mut self, rates: FrameRates) {
-        let median = |rates: Vec<Option<u32>>| {
-            robust::median(&rates.into_iter().flatten().map(f64::from).collect::<Vec<_>>())
-        };
-        let (tx, rx) = rates.values().copied().unzip();
-        self.fleet_frames = (median(tx), median(rx));
+        self.fleet_frames = medians(&rates, f64::from);
         self.frame_rates = rates;
     }
 
@@ -168,34 +174,21 @@ impl Seen {
     /// found of the smallest, for a card of 25 Gb/s carries a fiftieth of that in them; `None` where that
     /// was not measured.
     fn frames_bps(&self, host: HostId, way: Way, size_bytes: u16) -> Option<f64> {
-        let pick = |(tx, rx): &(Option<u32>, Option<u32>)| match way {
-            Way::Tx => *tx,
-            Way::Rx => *rx,
-        };
-        let own = self.frame_rates.get(&host).and_then(pick).map(f64::from);
-        let fleet = match way {
-            Way::Tx => self.fleet_frames.0,
-            Way::Rx => self.fleet_frames.1,
-        };
+        let own = self.frame_rates.get(&host).and_then(|(tx, rx)| way.of(*tx, *rx)).map(f64::from);
+        let fleet = way.of(self.fleet_frames.0, self.fleet_frames.1);
         let credible = own.filter(|own| fleet.is_none_or(|fleet| *own >= fleet * CAPACITY_CREDIBLE));
         credible.or(fleet).map(|per_s| per_s * f64::from(size_bytes) * 8.0)
     }
 
     /// What a host was calibrated to carry one way, however little.
     pub(super) fn calibrated_bps(&self, host: HostId, way: Way) -> Option<f64> {
-        let pick = |(tx, rx): &(Option<BitRate>, Option<BitRate>)| match way {
-            Way::Tx => *tx,
-            Way::Rx => *rx,
-        };
-        self.capacities.get(&host).and_then(pick).map(|rate| rate.bps() as f64)
+        let own = self.capacities.get(&host).and_then(|(tx, rx)| way.of(*tx, *rx));
+        own.map(|rate| rate.bps() as f64)
     }
 
     /// The fleet's median of what hosts were calibrated to carry.
     pub const fn fleet_bps(&self, way: Way) -> Option<f64> {
-        match way {
-            Way::Tx => self.fleet_capacity.0,
-            Way::Rx => self.fleet_capacity.1,
-        }
+        way.of(self.fleet_capacity.0, self.fleet_capacity.1)
     }
 
     /// Whether a round asks more of one end of a flow than it was calibrated to carry: the rate of

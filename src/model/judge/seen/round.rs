@@ -134,11 +134,11 @@ pub enum Way {
 }
 
 impl Way {
-    /// Of a sender and a receiver the one whose this way is.
-    pub const fn of(self, from: HostId, to: HostId) -> HostId {
+    /// Of what belongs to a sender and to a receiver, or to sending and to receiving, that of this way.
+    pub const fn of<T: Copy>(self, tx: T, rx: T) -> T {
         match self {
-            Self::Tx => from,
-            Self::Rx => to,
+            Self::Tx => tx,
+            Self::Rx => rx,
         }
     }
 
