@@ -47,3 +47,4 @@ pub mod summary;
 #[cfg(test)]
 mod tests;
 pub mod verdict;
+pub mod ways;

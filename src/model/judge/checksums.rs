@@ -23,10 +23,12 @@ use std::collections::BTreeMap;
 
 use super::{
     cause,
-    localise::{self, MOST, Trial},
+    localise::{self, MOST},
     poisson::Share,
+    rack::{Racks, Symptom},
     seen::{RoundSeen, Seen, Way},
     summary::{Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{
     fleet::{
@@ -91,26 +93,23 @@ fn tells(round: &RoundSeen, kind: StageKind) -> bool {
     round.kind == kind && round.dose.pattern == Pattern::Pairs
 }
 
-/// Findings by host.
-pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
+/// Findings of damaged packets.
+pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     if seen.checksums.values().flatten().all(|counted| counted.errors == 0) {
-        return Vec::new();
+        return Found::default();
     }
-    let trials: Vec<Trial> = pairs(seen, StageKind::Load)
-        .into_iter()
-        .map(|((from, to), share)| Trial { from, to, bad: share.events > 0, weight: share.events as f64 })
-        .collect();
+    let mut trials = localise::trials(&pairs(seen, StageKind::Load), |share| share.events > 0);
+    let crossings = racks.bad(&trials);
+    trials.retain(|trial| !racks.lie_on(&crossings, trial.from, trial.to));
     let (blames, _) = localise::explain_away(&trials, MOST);
-    localise::by_host(&blames)
-        .into_iter()
-        .filter_map(|(host, sides)| {
-            let places: Vec<usize> = sides.iter().flat_map(|side| side.trials.iter().copied()).collect();
-            let errors = places.iter().map(|place| trials[*place].weight as u64).sum();
-            let damaged = places.iter().filter(|place| trials[**place].bad).count();
-            let ways: Vec<Way> = sides.iter().map(|side| side.way).collect();
-            (errors >= ERRORS_MIN).then(|| (host, finding(seen, host, &ways, errors, damaged)))
-        })
-        .collect()
+    let hosts = localise::by_host(&blames).into_iter().filter_map(|(host, sides)| {
+        let places: Vec<usize> = sides.iter().flat_map(|side| side.trials.iter().copied()).collect();
+        let errors = places.iter().map(|place| trials[*place].weight as u64).sum();
+        let damaged = places.iter().filter(|place| trials[**place].bad).count();
+        let ways: Vec<Way> = sides.iter().map(|side| side.way).collect();
+        (errors >= ERRORS_MIN).then(|| (host, finding(seen, host, &ways, errors, damaged)))
+    });
+    Found::on_hosts(hosts.collect()).with(Symptom::Damage, crossings)
 }
 
 fn finding(seen: &Seen, host: HostId, ways: &[Way], errors: u64, pairs: usize) -> Finding {
@@ -143,7 +142,11 @@ mod tests {
         let mut field = Field::of(8);
         field.pairs(|_, _| 60e6);
         count(&mut field, errors);
-        findings(&field.seen).into_iter().map(|(host, finding)| (host.0, finding.direction)).collect()
+        findings(&field.seen, &Racks::default())
+            .hosts
+            .into_iter()
+            .map(|(host, finding)| (host.0, finding.direction))
+            .collect()
     }
 
     fn count(field: &mut Field, errors: impl Fn(u16, u16) -> u64) {

@@ -256,7 +256,7 @@ fn verdict(seen: &Seen, host: HostId, finding: &Finding, suspects: &BTreeSet<Hos
     let rounds = || seen.rounds.iter().filter(|round| round.kind == StageKind::Confirm);
     rounds().next()?;
     let others: Vec<HostId> = seen.hosts.iter().map(|host| host.id).filter(|other| *other != host).collect();
-    let again = |suspect: HostId, partner: HostId| reproduced(seen, finding, suspect, partner);
+    let again = reproduced(seen, finding);
     let own: Vec<bool> = others
         .iter()
         .filter(|partner| !suspects.contains(partner))

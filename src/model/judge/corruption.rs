@@ -13,26 +13,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     cause,
+    localise::Trial,
+    rack::{Racks, Symptom},
     seen::{Seen, Way},
     summary::{Direction, Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{fleet::host::HostId, plan::layout::FlowId, record::line::CorruptSeen};
 
 /// Partners whose flows must be corrupted for a host's side to be at fault.
 const PARTNERS_MIN: usize = 2;
 
-/// What was found: on hosts, and between pairs of them.
-pub struct Corruption {
-    /// Findings by host.
-    pub hosts: BTreeMap<HostId, Finding>,
-    /// Findings that concern no single host.
-    pub fleet: Vec<Finding>,
-}
-
 /// All corruption of a record.
-pub fn findings(seen: &Seen) -> Corruption {
+pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     let mut left: BTreeSet<FlowId> = seen.corrupt.iter().map(|corrupt| corrupt.flow).collect();
     left.retain(|flow| seen.flows.contains_key(flow));
+    if left.is_empty() {
+        return Found::default();
+    }
+    let crossings = racks.ever_bad(&compared(seen, &left));
+    left.retain(|flow| !racks.lie_on(&crossings, seen.flows[flow].from, seen.flows[flow].to));
     let mut hosts = BTreeMap::new();
     while let Some((host, way, flows)) = best(seen, &left) {
         left.retain(|flow| !flows.contains(flow));
@@ -55,15 +55,27 @@ pub fn findings(seen: &Seen) -> Corruption {
             pairs.entry(pair).or_default().insert(flow);
         }
     }
-    let fleet = pairs.into_iter().map(|((a, b), flows)| {
+    let pairs = pairs.into_iter().map(|((a, b), flows)| {
         let what = format!(
             "payload between {} and {} differs from what was sent, and which end changed it cannot be told from one pair",
             seen.name(a),
             seen.name(b)
         );
-        finding(seen, &flows, &what)
+        ((a, b), finding(seen, &flows, &what))
     });
-    Corruption { fleet: fleet.collect(), hosts }
+    let found = Found { pairs: pairs.collect(), ..Found::on_hosts(hosts.into_iter().collect()) };
+    found.with(Symptom::Damage, crossings)
+}
+
+/// Every pair whose payload was compared.
+fn compared(seen: &Seen, differing: &BTreeSet<FlowId>) -> Vec<Trial> {
+    let mut pairs: BTreeMap<(HostId, HostId), bool> = BTreeMap::new();
+    for id in seen.verified.keys().chain(differing) {
+        if let Some(flow) = seen.flows.get(id) {
+            *pairs.entry((flow.from, flow.to)).or_default() |= differing.contains(id);
+        }
+    }
+    pairs.into_iter().map(|((from, to), bad)| Trial { from, to, bad, weight: 1.0 }).collect()
 }
 
 /// The side that explains most corrupted flows, if it has partners enough; ties go to the

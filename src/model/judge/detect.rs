@@ -12,18 +12,25 @@ use super::{
     explain::{self, Explained},
     falls::{self, Fall},
     frames, latency, limit, loss, new_flows, outage, paths, precedence,
-    rack::{self, Crossings},
+    rack::{self, Crossings, Racks},
     seen::Seen,
     sequence, slow, stalls, starved,
     summary::{Finding, FindingKind, Severity},
+    ways::Found,
 };
-use crate::model::fleet::{host::HostId, units::RunTime};
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    plan::layout::FlowId,
+};
 
 /// A window in which the coordinator was held up: since, until, how.
 type Impaired = (RunTime, RunTime, String);
 
 /// Windows no further apart than this have one cause, and are told together.
 const IMPAIRED_ONCE_US: u64 = 5_000_000;
+
+/// How long the connections of a next round may take to carry something, slots: a lost SYN's second.
+const BEGINS_SLOTS: u64 = 15;
 
 /// What the detectors found.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +51,24 @@ pub struct Detected {
 pub fn detect(seen: &Seen) -> Detected {
     let mut falls = falls::all(seen);
     falls.extend(outage::falls(seen, &falls));
-    let (by_themselves, (explained, (crossings, paced))) = rayon::join(
-        || by_themselves(seen, &falls),
-        || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &falls)),
+    let racks = Racks::of(seen);
+    let (by_themselves, (mut explained, (mut crossings, paced))) = rayon::join(
+        || by_themselves(seen, &falls, &racks),
+        || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &racks, &falls)),
     );
-    let mut hosts = of_falls(seen, &falls, &explained, &crossings);
+    let (frames, corruption) = (frames::findings(seen, &racks), corruption::findings(seen, &racks));
+    for found in [&by_themselves, &frames, &corruption] {
+        crossings.take(found.crossings.clone());
+    }
+    // What collapses on a crossing that is bad, and goes on answering, is the crossing's.
+    let crosses = |fall: &Fall| {
+        let mut partners = partners(seen, fall).peekable();
+        partners.peek().is_some()
+            && partners.all(|peer| crossings.troubles(fall.host, peer))
+            && outage::went_on_answering(seen, fall) == Some(true)
+    };
+    explained.forget(|index| crosses(&falls[index]));
+    let mut hosts = of_falls(seen, &falls, &explained);
     let mut add = |found: Vec<(HostId, Finding)>| {
         for (host, finding) in found {
             let own = hosts.entry(host).or_default();
@@ -59,13 +79,12 @@ pub fn detect(seen: &Seen) -> Detected {
             }
         }
     };
-    let corruption = corruption::findings(seen);
-    add(corruption.hosts.into_iter().collect());
+    add(corruption.hosts);
     add(clocks::findings(seen));
     add(address::findings(seen));
-    add(frames::findings(seen));
+    add(frames.hosts);
     add(loss::findings(seen, &paced, &crossings));
-    add(by_themselves);
+    add(by_themselves.hosts);
     let planned: BTreeSet<HostId> = seen.hosts.iter().map(|host| host.id).collect();
     for host in &planned {
         hosts.entry(*host).or_default();
@@ -77,48 +96,53 @@ pub fn detect(seen: &Seen) -> Detected {
         (*host, outranked)
     });
     let outranked = settled.collect();
-    let mut fleet = paths::findings(seen, &falls, &explained, &crossings, &paced, &hosts);
+    let of_pairs = by_themselves.pairs;
+    let mut fleet = paths::findings(seen, &falls, &explained, &crossings, &paced, of_pairs, &hosts);
     fleet.extend(fleet_findings(seen, &falls, &explained));
     fleet.extend(crossings.findings());
     fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
     fleet.extend(limit::finding(seen));
-    fleet.extend(corruption.fleet);
+    fleet.extend(corruption.pairs.into_iter().map(|(_, finding)| finding));
     Detected { falls, explained, hosts, outranked, fleet }
 }
 
+/// With whom a host fell: those of the rounds that it lost, but for one that it only began late.
+fn partners<'a>(seen: &'a Seen, fall: &'a Fall) -> impl Iterator<Item = HostId> + 'a {
+    let lost = fall.since..fall.end().saturating_sub(BEGINS_SLOTS).max(fall.since + 1);
+    let begun = seen.rounds.partition_point(|round| round.start < lost.end);
+    let rounds = seen.rounds[..begun].iter().rev().take_while(move |round| round.end > lost.start);
+    let flows: BTreeSet<&FlowId> = rounds
+        .filter_map(|round| round.by_host.get(&fall.host))
+        .flat_map(|part| part.tx.iter().chain(&part.rx))
+        .collect();
+    let met: BTreeSet<HostId> =
+        flows.into_iter().filter_map(|flow| seen.flows.get(flow)).flat_map(|it| [it.from, it.to]).collect();
+    fall.peers.iter().copied().filter(move |peer| met.is_empty() || met.contains(peer))
+}
+
 /// What is told of hosts whoever is to blame for their falls.
-fn by_themselves(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
-    type Detector = fn(&Seen, &[Fall]) -> Vec<(HostId, Finding)>;
+fn by_themselves(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
+    type Detector = fn(&Seen, &[Fall], &Racks) -> Found;
     let detectors: [Detector; 7] = [
-        |seen, _| checksums::findings(seen),
-        |seen, _| new_flows::findings(seen),
+        |seen, _, racks| checksums::findings(seen, racks),
+        |seen, _, racks| new_flows::findings(seen, racks),
         sequence::findings,
         stalls::findings,
         latency::findings,
-        degrading::findings,
-        slow::findings,
+        |seen, falls, _| Found::on_hosts(degrading::findings(seen, falls)),
+        |seen, falls, _| slow::findings(seen, falls),
     ];
-    detectors.into_par_iter().flat_map_iter(|detector| detector(seen, falls)).collect()
+    let found: Vec<Found> = detectors.into_par_iter().map(|detector| detector(seen, falls, racks)).collect();
+    found.into_iter().reduce(Found::and).unwrap_or_default()
 }
 
 /// What was the matter with hosts that fell.
-fn of_falls(
-    seen: &Seen,
-    falls: &[Fall],
-    explained: &Explained,
-    crossings: &Crossings,
-) -> BTreeMap<HostId, Vec<Finding>> {
+fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<HostId, Vec<Finding>> {
     let healthy: BTreeSet<HostId> =
         seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
-    // What collapses on a crossing that loses, and goes on answering, is the crossing's.
-    let crosses = |fall: &&Fall| {
-        !fall.peers.is_empty()
-            && fall.peers.iter().all(|peer| crossings.troubles(fall.host, *peer))
-            && outage::went_on_answering(seen, fall) == Some(true)
-    };
     let own = explained.own.iter().map(|(host, indices)| {
         let own = indices.iter().map(|index| &falls[*index]);
-        let own: Vec<&Fall> = own.filter(|fall| !crosses(fall)).collect();
+        let own: Vec<&Fall> = own.collect();
         (*host, cause::findings(seen, *host, &own, &healthy))
     });
     own.collect()

@@ -76,6 +76,16 @@ impl Explained {
     fn is_settled(&self, index: usize) -> bool {
         self.by.contains_key(&index) || self.cuts.iter().any(|(_, own)| own.contains(&index))
     }
+
+    /// Takes falls out that are something else's doing, after all.
+    pub fn forget(&mut self, is_else: impl Fn(usize) -> bool) {
+        self.shared.retain(|index| !is_else(*index));
+        for indices in self.own.values_mut().chain(self.paths.values_mut()) {
+            indices.retain(|index| !is_else(*index));
+        }
+        self.own.retain(|_, indices| !indices.is_empty());
+        self.paths.retain(|_, indices| !indices.is_empty());
+    }
 }
 
 /// Explains every fall.
@@ -109,12 +119,13 @@ pub fn explain(seen: &Seen, falls: &[Fall]) -> Explained {
 
 /// Cuts between racks with what they explain; short ones that explain nothing are none.
 fn cuts(seen: &Seen, falls: &[Fall]) -> Vec<(Cut, BTreeSet<usize>)> {
-    let of = |cut: Cut| {
-        let own = falls.iter().enumerate().filter(|(_, fall)| cut.explains(seen, fall));
+    let all = cut::of(seen);
+    let of = |cut: &Cut| {
+        let own = falls.iter().enumerate().filter(|(_, fall)| cut.explains(seen, fall, &all));
         let own: BTreeSet<usize> = own.map(|(index, _)| index).collect();
-        (cut, own)
+        (cut.clone(), own)
     };
-    cut::of(seen).into_iter().map(of).filter(|(cut, own)| cut.lasts() || !own.is_empty()).collect()
+    all.iter().map(of).filter(|(cut, own)| cut.lasts() || !own.is_empty()).collect()
 }
 
 /// Marks the falls whose every peer is blamed and fell at the same time.
@@ -248,11 +259,9 @@ fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
         }
     }
     explained.shared.extend(of_machine(seen, falls, explained));
-    for indices in explained.own.values_mut().chain(explained.paths.values_mut()) {
-        indices.retain(|index| !explained.shared.contains(index));
-    }
-    explained.own.retain(|_, indices| !indices.is_empty());
-    explained.paths.retain(|_, indices| !indices.is_empty());
+    let shared = std::mem::take(&mut explained.shared);
+    explained.forget(|index| shared.contains(&index));
+    explained.shared = shared;
 }
 
 /// Unexplained falls of hosts that went on answering, while the machine that all share was short of CPU.

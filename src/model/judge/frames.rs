@@ -21,9 +21,12 @@ use super::{
     cause,
     falls::Fall,
     localise::{self, MOST, Trial},
-    outage, robust,
+    outage,
+    rack::{Crossing, Racks, Symptom},
+    robust,
     seen::{Seen, Way},
     summary::{Direction, Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{fleet::host::HostId, plan::layout::StageKind};
 
@@ -87,16 +90,20 @@ impl Tried {
     }
 }
 
-/// The sizes at which each side has holes, and the largest below them that passed.
-fn holes(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, Way), Bracket> {
-    let sizes = tried(seen, kind);
+/// The sizes at which each side has holes, and the largest below them that passed; and crossings that have.
+fn holes(seen: &Seen, racks: &Racks) -> (BTreeMap<(HostId, Way), Bracket>, BTreeMap<Crossing, f64>) {
+    let sizes = tried(seen, StageKind::Load);
     let mut by_side: BTreeMap<(HostId, Way), BTreeSet<u16>> = BTreeMap::new();
+    let mut crossings: BTreeMap<Crossing, f64> = BTreeMap::new();
     for (size, pairs) in &sizes {
-        let trials: Vec<Trial> = pairs
+        let mut trials: Vec<Trial> = pairs
             .iter()
             .filter(|(_, tried)| tried.sent + tried.refused >= SENT_MIN)
             .map(|((from, to), tried)| Trial { from: *from, to: *to, bad: tried.is_hole(), weight: 1.0 })
             .collect();
+        let across = racks.bad(&trials);
+        trials.retain(|trial| !racks.lie_on(&across, trial.from, trial.to));
+        crossings.extend(across);
         let holes = trials.iter().filter(|trial| trial.bad).count() as f64;
         // What hardly anybody's frames pass is the switches' limit, and no host's.
         if holes > HOLES_MAX * trials.len() as f64 {
@@ -110,36 +117,33 @@ fn holes(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, Way), Bracket> {
         let own = |(from, to): &(HostId, HostId)| if side.1 == Way::Tx { *from } else { *to } == side.0;
         sizes[&size].iter().any(|(pair, tried)| own(pair) && tried.passes())
     };
-    by_side
-        .into_iter()
-        .filter_map(|(side, holes)| {
-            let first = *holes.first()?;
-            let above = sizes.keys().filter(|size| **size >= first);
-            let all = above.clone().all(|size| holes.contains(size));
-            let below = sizes.keys().copied().filter(|size| *size < first && passed(&side, *size)).max()?;
-            all.then_some((side, (below, first)))
-        })
-        .collect()
+    let by_side = by_side.into_iter().filter_map(|(side, holes)| {
+        let first = *holes.first()?;
+        let above = sizes.keys().filter(|size| **size >= first);
+        let all = above.clone().all(|size| holes.contains(size));
+        let below = sizes.keys().copied().filter(|size| *size < first && passed(&side, *size)).max()?;
+        all.then_some((side, (below, first)))
+    });
+    (by_side.collect(), crossings)
 }
 
-/// Findings of sizes that never pass, by host.
-pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
+/// Findings of sizes that never pass.
+pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     let usual = usual_mtu(seen);
     let mut hosts: BTreeMap<HostId, Vec<(Way, Bracket)>> = BTreeMap::new();
-    for ((host, way), sizes) in holes(seen, StageKind::Load) {
+    let (by_side, crossings) = holes(seen, racks);
+    for ((host, way), sizes) in by_side {
         hosts.entry(host).or_default().push((way, sizes));
     }
-    hosts
-        .into_iter()
-        .map(|(host, sides)| {
-            let own = mtu(seen, host).filter(|own| usual.is_some_and(|usual| *own != usual));
-            let finding = match (own, usual) {
-                (Some(own), Some(usual)) => mismatch(seen, host, own, usual, &sides),
-                _ => black_hole(seen, host, &sides),
-            };
-            (host, finding)
-        })
-        .collect()
+    let hosts = hosts.into_iter().map(|(host, sides)| {
+        let own = mtu(seen, host).filter(|own| usual.is_some_and(|usual| *own != usual));
+        let finding = match (own, usual) {
+            (Some(own), Some(usual)) => mismatch(seen, host, own, usual, &sides),
+            _ => black_hole(seen, host, &sides),
+        };
+        (host, finding)
+    });
+    Found::on_hosts(hosts.collect()).with(Symptom::LargeFrames, crossings)
 }
 
 /// The MTU that a host's interface had last.

@@ -26,12 +26,16 @@ use super::{
     cause,
     falls::Fall,
     localise::{self, MOST, Trial},
+    paths::{self, Pair},
+    poisson::Share,
     quiet::{self, Calm},
+    rack::{Crossing, Racks, Symptom},
     seen::{
         Seen,
         probes::{Asked, Outcome},
     },
     summary::{Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{fleet::host::HostId, plan::layout::StageKind, record::probe::ANSWER_US};
 
@@ -50,8 +54,26 @@ const MORE_US: f64 = 1_000.0;
 /// Share of a pair's probes that must be late: of the 99th percentile, one in a hundred.
 const LATE_SHARE: f64 = 0.01;
 
+/// The same of pairs on a crossing of racks, and within them: of a few dozen probes one is late anywhere.
+const CROSSING_LATE_SHARE: f64 = 0.05;
+
 /// Late probes of a host in all: fewer are a moment's, not a card's.
 const LATE_MIN: usize = 6;
+
+/// Partners below which one may well have more late echoes with a late host than all others.
+const PARTNERS_TELL: usize = 4;
+
+/// Share of the echoes between two hosts, each way, that must be late for it to be their path's …
+const PATH_LATE_SHARE: f64 = 0.1;
+
+/// … and how much rarer they must be between either and the others.
+const PATH_FACTOR: f64 = 10.0;
+
+/// When echoes are looked at, and what lateness then is: of a host, and of a crossing of racks.
+const STATES: [(Calm, FindingKind, Symptom); 2] = [
+    (Calm::Idle, FindingKind::Latency, Symptom::Late),
+    (Calm::Paced, FindingKind::LatencyUnderLoad, Symptom::LateUnderLoad),
+];
 
 /// The number of a finding that says how many probes it rests on …
 pub const PROBES: &str = "probes";
@@ -62,6 +84,9 @@ pub const LATE_PROBES: &str = "late_probes";
 /// By observer and target: round trips, microseconds; what had no answer counts as a second,
 /// so that a silence is not left out of its own measure.
 type Trips = BTreeMap<(HostId, HostId), Vec<u32>>;
+
+/// By observer and target: how many were late.
+type Pairs = BTreeMap<Pair, Share>;
 
 /// Round trips of one state, without those of hosts that were down.
 pub fn trips(seen: &Seen, falls: &[Fall], ticks: &[Option<Calm>], state: Calm) -> Trips {
@@ -94,23 +119,35 @@ pub fn quantile(trips: &[u32], q: f64) -> Option<f64> {
     (!trips.is_empty()).then(|| histogram.value_at_quantile(q) as f64)
 }
 
-/// From which round trip on a probe is late; `None` where no pair has probes.
-fn limit_us(trips: &Trips) -> Option<f64> {
-    // Lost probes are no measure of what an answer takes.
+/// The 99th percentile of what each pair's answers took: lost probes are no measure of that.
+fn p99s(trips: &Trips) -> Vec<((HostId, HostId), f64)> {
     let answered =
         |own: &Vec<u32>| own.iter().copied().filter(|us| *us < ANSWER_US as u32).collect::<Vec<_>>();
-    let p99 = |(pair, own): (&(HostId, HostId), &Vec<u32>)| Some((*pair, quantile(&answered(own), 0.99)?));
-    let fleet = localise::typical(trips.iter().filter_map(p99))?;
+    trips.iter().filter_map(|(pair, own)| Some((*pair, quantile(&answered(own), 0.99)?))).collect()
+}
+
+/// From which round trip on a probe is late; `None` where no pair has answers.
+fn limit_us(p99s: impl Iterator<Item = ((HostId, HostId), f64)>) -> Option<f64> {
+    let fleet = localise::typical(p99s)?;
     Some((FLEET_FACTOR * fleet).max(fleet + MORE_US))
 }
 
-/// Findings of lateness, by host.
-pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+/// Findings of lateness.
+pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     let ticks = quiet::ticks(seen, StageKind::Load);
     let mut found: BTreeMap<HostId, Finding> = BTreeMap::new();
-    for (state, kind) in [(Calm::Idle, FindingKind::Latency), (Calm::Paced, FindingKind::LatencyUnderLoad)] {
-        let trips = trips(seen, falls, &ticks, state);
-        let Some(limit) = limit_us(&trips) else { continue };
+    let mut across = Found::default();
+    let mut pairs = Pairs::new();
+    for (state, kind, symptom) in STATES {
+        let mut trips = trips(seen, falls, &ticks, state);
+        let crossings = late_crossings(&trips, racks);
+        trips.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
+        across = across.with(symptom, crossings);
+        let Some(limit) = limit_us(p99s(&trips).into_iter()) else { continue };
+        for (pair, own) in &trips {
+            let late = own.iter().filter(|us| is_late(**us, limit)).count() as u64;
+            pairs.entry(*pair).or_default().add(Share { events: late, of: own.len() as u64 });
+        }
         for host in late_hosts(&trips, limit) {
             let own: Vec<u32> = of_host(&trips, host, |_| true).collect();
             let finding = finding(seen, host, kind, &own, limit, &trips);
@@ -118,7 +155,42 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
             found.entry(host).or_insert(finding);
         }
     }
-    found.into_iter().collect()
+    let pairs = late_paths(seen, &pairs);
+    Found { pairs, hosts: found.into_iter().collect(), ..across }
+}
+
+/// Findings on two hosts whose echoes are late with each other alone, all the time or again and again.
+fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
+    let enough = |share: Share| share.events >= LATE_MIN as u64 && share.rate() >= PATH_LATE_SHARE;
+    let back = |a, b| pairs.get(&(b, a)).copied().unwrap_or_default();
+    let both_ways = pairs.iter().filter(|((a, b), share)| a < b && enough(**share) && enough(back(*a, *b)));
+    let found = both_ways.filter_map(|((a, b), share)| {
+        let mut own = *share;
+        own.add(back(*a, *b));
+        let mut others = Share::default();
+        let touches_one =
+            |(from, to): &Pair| [a, b].iter().filter(|host| [from, to].contains(*host)).count() == 1;
+        pairs.iter().filter(|(pair, _)| touches_one(pair)).for_each(|(_, share)| others.add(*share));
+        let alone = others.of > 0 && own.rate() >= PATH_FACTOR * others.rate();
+        let what = format!(
+            "{} of {} echoes between {} and {} came back late",
+            own.events,
+            own.of,
+            seen.name(*a),
+            seen.name(*b)
+        );
+        let mut finding = paths::worse(&what);
+        finding.numbers = cause::numbers([(PROBES, own.of as f64), (LATE_PROBES, own.events as f64)]);
+        alone.then_some(((*a, *b), finding))
+    });
+    found.collect()
+}
+
+/// Crossings on which most pairs are late by what pairs within racks have.
+fn late_crossings(trips: &Trips, racks: &Racks) -> BTreeMap<Crossing, f64> {
+    let within = p99s(trips).into_iter().filter(|((from, to), _)| racks.crossing(*from, *to).is_none());
+    let limit = limit_us(within).filter(|_| racks.are_told());
+    limit.map(|limit| racks.bad(&trials(trips, limit, CROSSING_LATE_SHARE))).unwrap_or_default()
 }
 
 /// Answered round trips between a host and such others, as observer and as target.
@@ -129,28 +201,42 @@ fn of_host(trips: &Trips, host: HostId, with: impl Fn(HostId) -> bool) -> impl I
     own.flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32))
 }
 
+/// Who asked a host, or was asked by it.
+fn partners(trips: &Trips, host: HostId) -> BTreeSet<HostId> {
+    let own = trips.keys().filter(|(from, to)| *from == host || *to == host);
+    own.map(|(from, to)| if *from == host { *to } else { *from }).collect()
+}
+
 fn is_late(us: u32, limit: f64) -> bool {
     us < ANSWER_US as u32 && f64::from(us) > limit
 }
 
+/// A trial for each pair that asked, bad where more than such a share was late.
+fn trials(trips: &Trips, limit: f64, share: f64) -> Vec<Trial> {
+    let trial = |((from, to), own): (&(HostId, HostId), &Vec<u32>)| {
+        let late = own.iter().filter(|us| is_late(**us, limit)).count() as f64;
+        Trial { from: *from, to: *to, bad: late > share * own.len() as f64, weight: late }
+    };
+    trips.iter().filter(|(_, own)| !own.is_empty()).map(trial).collect()
+}
+
 /// The hosts that explain late pairs, over both sides.
 fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
-    let trials: Vec<Trial> = trips
-        .iter()
-        .filter(|(_, own)| !own.is_empty())
-        .map(|((from, to), own)| {
-            let late = own.iter().filter(|us| is_late(**us, limit)).count() as f64;
-            Trial { from: *from, to: *to, bad: late > LATE_SHARE * own.len() as f64, weight: late }
-        })
-        .collect();
-    let (blames, _) = localise::explain_away(&trials, MOST);
+    let (blames, _) = localise::explain_away(&trials(trips, limit, LATE_SHARE), MOST);
     let mut told = BTreeSet::new();
     for host in blames.iter().map(|blame| blame.host) {
         let all = of_host(trips, host, |_| true).count();
         // What another host is to blame for first is not this one's as well.
-        let rest = of_host(trips, host, |other| !told.contains(&other));
-        let late = rest.filter(|us| is_late(*us, limit)).count();
-        let some = all >= PROBES_MIN && late as f64 > LATE_SHARE * all as f64;
+        let late_with = |other: HostId| {
+            of_host(trips, host, |with| with == other).filter(|us| is_late(*us, limit)).count()
+        };
+        let with: Vec<usize> =
+            partners(trips, host).difference(&told).map(|other| late_with(*other)).collect();
+        let late: usize = with.iter().sum();
+        let most_with_one = with.iter().max().copied().unwrap_or_default();
+        // More with one than with all others together is that path's.
+        let of_a_path = with.len() >= PARTNERS_TELL && 2 * most_with_one > late;
+        let some = all >= PROBES_MIN && late as f64 > LATE_SHARE * all as f64 && !of_a_path;
         let most = all >= PROBES_MOST_MIN && late * 2 > all;
         if late >= LATE_MIN && (some || most) {
             told.insert(host);
@@ -190,19 +276,22 @@ fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64
 }
 
 /// Whether a suspect's echoes were late again while suspects were tried, as one partner saw
-/// it; `None` where the two did not probe each other enough.
-pub fn reproduced(seen: &Seen, host: HostId, partner: HostId, kind: FindingKind) -> Option<bool> {
+/// it; `None` where the two did not probe each other enough. Gathered once, for it is asked of all pairs.
+pub fn reproduced(seen: &Seen, kind: FindingKind) -> impl Fn(HostId, HostId) -> Option<bool> + use<> {
     let state = if kind == FindingKind::Latency { Calm::Idle } else { Calm::Paced };
-    let ticks = quiet::ticks(seen, StageKind::Confirm);
-    let mut trips = trips(seen, &[], &ticks, state);
-    let own: Vec<u32> = [(host, partner), (partner, host)]
-        .iter()
-        .flat_map(|pair| trips.get(pair).cloned().unwrap_or_default())
-        .collect();
-    trips.retain(|(from, to), _| *from != host && *to != host);
-    let limit = limit_us(&trips)?;
-    let late = own.iter().filter(|us| is_late(**us, limit)).count();
-    (own.len() >= CONFIRM_PROBES_MIN).then_some(late as f64 > LATE_SHARE * own.len() as f64)
+    let trips = trips(seen, &[], &quiet::ticks(seen, StageKind::Confirm), state);
+    let p99s = p99s(&trips);
+    move |host, partner| {
+        let pairs = [(host, partner), (partner, host)];
+        let own: Vec<u32> = pairs.iter().filter_map(|pair| trips.get(pair)).flatten().copied().collect();
+        if own.len() < CONFIRM_PROBES_MIN {
+            return None;
+        }
+        let others = p99s.iter().copied().filter(|((from, to), _)| *from != host && *to != host);
+        let limit = limit_us(others)?;
+        let late = own.iter().filter(|us| is_late(**us, limit)).count();
+        Some(late as f64 > LATE_SHARE * own.len() as f64)
+    }
 }
 
 /// Probes between two hosts that tell whether one of them is late again: two seconds' both ways.

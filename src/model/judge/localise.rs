@@ -78,6 +78,17 @@ pub fn typical_share(pairs: &BTreeMap<(HostId, HostId), Share>) -> f64 {
     typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0)
 }
 
+/// A trial for each pair, in their order: bad where its share is.
+pub fn trials(pairs: &BTreeMap<(HostId, HostId), Share>, is_bad: impl Fn(Share) -> bool) -> Vec<Trial> {
+    let trial = |((from, to), share): (&(HostId, HostId), &Share)| Trial {
+        from: *from,
+        to: *to,
+        bad: is_bad(*share),
+        weight: share.events as f64,
+    };
+    pairs.iter().map(trial).collect()
+}
+
 /// A trial for each pair, in their order: bad where its share is, and `factor` times what is typical.
 pub fn beyond_typical(
     pairs: &BTreeMap<(HostId, HostId), Share>,
@@ -85,11 +96,7 @@ pub fn beyond_typical(
     is_bad: impl Fn(Share) -> bool,
 ) -> Vec<Trial> {
     let least = factor * typical_share(pairs);
-    let trial = |((from, to), share): (&(HostId, HostId), &Share)| {
-        let bad = is_bad(*share) && share.rate() >= least;
-        Trial { from: *from, to: *to, bad, weight: share.events as f64 }
-    };
-    pairs.iter().map(trial).collect()
+    trials(pairs, |share| is_bad(share) && share.rate() >= least)
 }
 
 /// A side that explains bad trials.

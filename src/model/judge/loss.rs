@@ -117,7 +117,10 @@ struct Side {
 /// Every pair that was measured at gentle loads, both by numbers and by retransmissions, for
 /// whoever looks at pairs as a whole.
 pub fn trials(paced: &Paced<'_>) -> Vec<Trial> {
-    [true, false].into_iter().flat_map(|numbered| trials_of(&pairs(paced.told_by(numbered)))).collect()
+    [true, false]
+        .into_iter()
+        .flat_map(|numbered| localise::trials(&pairs(paced.told_by(numbered)), is_bad))
+        .collect()
 }
 
 /// Findings of loss, by host; what a crossing of racks loses is no host's.
@@ -148,16 +151,6 @@ fn pairs(lost: &[Lost<'_>]) -> Pairs {
     pairs
 }
 
-fn trials_of(pairs: &Pairs) -> Vec<Trial> {
-    let trial = |((from, to), share): (&(HostId, HostId), &Share)| Trial {
-        from: *from,
-        to: *to,
-        bad: is_bad(*share),
-        weight: share.events as f64,
-    };
-    pairs.iter().map(trial).collect()
-}
-
 /// What explains the losses of one kind of rounds: sides of hosts, and single pairs for the rest.
 struct Explained {
     trials: Vec<Trial>,
@@ -173,7 +166,7 @@ struct Explained {
 fn explained(lost: &[Lost<'_>], crossings: &Crossings) -> Explained {
     let mut pairs = pairs(lost);
     pairs.retain(|(from, to), _| !crossings.loses(*from, *to));
-    let trials = trials_of(&pairs);
+    let trials = localise::trials(&pairs, is_bad);
     let (blames, left) = localise::explain_away(&trials, MOST);
     let typical = localise::typical_share(&pairs);
     let shares: Vec<Share> = pairs.into_values().collect();

@@ -24,8 +24,10 @@ use super::{
     localise::{self, MOST},
     outage::{self, held::Held},
     poisson::Share,
+    rack::{Racks, Symptom},
     seen::{FlowSeen, RoundSeen, Seen, Way},
     summary::{Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{
     fleet::{
@@ -89,13 +91,15 @@ fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
     pairs
 }
 
-/// Findings of flows that never came to be, by host.
-pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
-    let pairs = attempts(seen, StageKind::Load);
+/// Findings of flows that never came to be.
+pub fn findings(seen: &Seen, racks: &Racks) -> Found {
+    let mut pairs = attempts(seen, StageKind::Load);
+    let crossings = racks.bad(&localise::trials(&pairs, is_bad));
+    pairs.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
     let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
     let (blames, _) = localise::explain_away(&trials, MOST);
-    localise::by_host(&blames)
+    let hosts = localise::by_host(&blames)
         .into_iter()
         // Of a host that is silent altogether no flow runs on: that is told as its silence.
         .filter(|(host, _)| !rounds(seen).all(|round| outage::is_silent(seen, *host, &round.slots())))
@@ -104,8 +108,8 @@ pub fn findings(seen: &Seen) -> Vec<(HostId, Finding)> {
             sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
             let ways: Vec<Way> = sides.iter().map(|side| side.way).collect();
             (host, finding(seen, host, &ways, all))
-        })
-        .collect()
+        });
+    Found::on_hosts(hosts.collect()).with(Symptom::NewFlows, crossings)
 }
 
 fn is_bad(share: Share) -> bool {

@@ -115,7 +115,11 @@ mod tests {
                 field.seen.tcp.entry(id).or_default().retr = each as u64;
             }
         }
-        slow::findings(&field.seen, &[]).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
+        slow::findings(&field.seen, &[])
+            .hosts
+            .into_iter()
+            .map(|(host, finding)| (host.0, finding.kind))
+            .collect()
     }
 
     #[test]

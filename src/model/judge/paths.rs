@@ -30,6 +30,7 @@ pub fn findings(
     explained: &Explained,
     crossings: &Crossings,
     paced: &Paced<'_>,
+    by_themselves: Vec<(Pair, Finding)>,
     hosts: &BTreeMap<HostId, Vec<Finding>>,
 ) -> Vec<Finding> {
     let fails = |host: HostId| {
@@ -55,7 +56,7 @@ pub fn findings(
             found.insert((*a, *b), path(seen, *a, *b, &own));
         }
     }
-    for ((a, b), finding) in loss::paths::findings(seen, paced, crossings) {
+    for ((a, b), finding) in loss::paths::findings(seen, paced, crossings).into_iter().chain(by_themselves) {
         if !is_theirs(a, b) {
             // What fell silent loses too.
             found.entry((a, b)).or_insert(finding);
@@ -67,6 +68,17 @@ pub fn findings(
         }
     }
     found.into_values().collect()
+}
+
+/// The finding on a pair of which something shows that does not of either with others: seen by several
+/// flows or echoes, and as many with others did not.
+pub fn worse(what: &str) -> Finding {
+    let text = format!(
+        "{what}, and next to none between either and the others: it is the way between the two, or one of its members; trace it with the ports of these flows, and look at the links on it"
+    );
+    let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
+    finding.confirmed = Some(true);
+    finding
 }
 
 /// The finding on a pair that did not reach each other while probes alone tell of it.

@@ -2,14 +2,11 @@
 //!
 //! # Rule
 //!
-//! Before hosts are looked at: from one rack to another most of what was measured is bad, from
-//! most of the first rack's hosts, and within both racks next to nothing is, once the pairs of
-//! hosts that are sick within their own rack are left out. Such crossings are told as the
-//! fleet's, and left out when hosts are looked at. An uplink that loses packets at
-//! half load, or that carries less one way than the other, is a fault; one that carries less
-//! both ways alike, without loss, is congested: it may have been built so (`narrow`).
-//!
-//! With fewer than [`HOSTS_MIN`] hosts in a rack an uplink cannot be told from a host.
+//! Before hosts are looked at: what most pairs that cross from one rack to another show, and next to none
+//! within both (`map`), is told of the crossing, symptom by symptom (`symptom`), and left out when hosts are
+//! looked at. Of several symptoms the gravest is told. An uplink that carries less one way than the other is
+//! a fault; one that carries less both ways alike, without loss, is congested: it may have been built so
+//! (`narrow`).
 //!
 //! # Source
 //!
@@ -22,7 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     cause::{self, rate_text},
     falls::Fall,
-    localise::{self, MOST, Trial},
     loss::{self, Paced},
     seen::Seen,
     summary::{Finding, FindingKind, Severity},
@@ -31,16 +27,12 @@ use crate::model::{fleet::host::HostId, plan::layout::FlowId};
 use narrow::Carried;
 
 pub(super) mod cut;
+mod map;
 mod narrow;
+mod symptom;
 
-/// Hosts of a rack below which its uplink cannot be told from a host.
-const HOSTS_MIN: usize = 3;
-
-/// Share of a crossing's trials, and of its hosts, that must be bad.
-const CROSSING_MIN: f64 = 0.6;
-
-/// Share of the trials within the racks that may be bad.
-const WITHIN_MAX: f64 = 0.2;
+pub use map::{Crossing, Racks};
+pub use symptom::Symptom;
 
 /// How much two directions may differ for an uplink to be merely congested.
 const ALIKE: f64 = 0.15;
@@ -48,20 +40,23 @@ const ALIKE: f64 = 0.15;
 /// The same of the most that each ever carried: of a handful of rounds single ones tell less than medians.
 const ALIKE_AT_BEST: f64 = 2.0 * ALIKE;
 
+/// The number of a finding that says of what share of its pairs a symptom was seen.
+const PAIRS_SHARE: &str = "pairs_share";
+
 /// Limited rounds below which an uplink is not called slow: two are two slow hosts' meeting.
 const FAULT_ROUNDS_MIN: usize = 3;
 
 /// … unless so many pairs were slow in them: three a round are more than two slow hosts make.
 const FAULT_PAIRS_MIN: usize = 6;
 
-/// From one rack to another.
-type Crossing = (String, String);
+/// What is the matter with crossings: of what share of their pairs it was seen.
+pub type Symptoms = BTreeMap<(Crossing, Symptom), f64>;
 
 /// Crossings that are bad as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct Crossings {
-    racks: BTreeMap<HostId, String>,
-    lossy: BTreeMap<Crossing, f64>,
+    racks: Racks,
+    symptoms: Symptoms,
     narrow: BTreeMap<Crossing, Carried>,
     crowded: BTreeSet<FlowId>,
     /// The most that each carried at once, bits per second.
@@ -69,30 +64,33 @@ pub struct Crossings {
 }
 
 impl Crossings {
-    /// Of a record; and what its paced flows lost where no crossing was crowded, on which that rests.
-    pub fn of<'a>(seen: &'a Seen, falls: &[Fall]) -> (Self, Paced<'a>) {
-        let racks = racks(seen);
-        if racks.is_empty() {
-            let none = Self::default();
-            let paced = Paced::of(seen, falls, &none);
-            return (none, paced);
+    /// Of a record, as far as rates and losses tell; and what its paced flows lost where no crossing was
+    /// crowded, on which that rests.
+    pub fn of<'a>(seen: &'a Seen, racks: &Racks, falls: &[Fall]) -> (Self, Paced<'a>) {
+        let mut crossings = Self { racks: racks.clone(), ..Self::default() };
+        if racks.are_told() {
+            (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
+            crossings.crowded = narrow::crowded(&crossings, seen);
         }
-        let mut crossings = Self { racks, ..Self::default() };
-        (crossings.narrow, crossings.most_bps) = narrow::of(&crossings, seen, falls);
-        crossings.crowded = narrow::crowded(&crossings, seen);
         let paced = Paced::of(seen, falls, &crossings);
-        crossings.lossy = crossings.bad(&loss::trials(&paced));
+        let lossy = racks.bad(&loss::trials(&paced)).into_iter();
+        crossings.symptoms.extend(lossy.map(|(crossing, share)| ((crossing, Symptom::Loss), share)));
         (crossings, paced)
     }
 
-    fn of_pair(&self, from: HostId, to: HostId) -> Option<Crossing> {
-        let (from, to) = (self.racks.get(&from)?, self.racks.get(&to)?);
-        (from != to).then(|| (from.clone(), to.clone()))
+    /// Takes what other detectors found of them.
+    pub fn take(&mut self, symptoms: Symptoms) {
+        self.symptoms.extend(symptoms);
     }
 
-    /// Whether what was measured between two hosts is the doing of a lossy crossing.
+    fn of_pair(&self, from: HostId, to: HostId) -> Option<Crossing> {
+        self.racks.crossing(from, to)
+    }
+
+    /// Whether what was lost between two hosts is the doing of a lossy crossing.
     pub fn loses(&self, from: HostId, to: HostId) -> bool {
-        self.of_pair(from, to).is_some_and(|crossing| self.lossy.contains_key(&crossing))
+        let crossing = self.of_pair(from, to);
+        crossing.is_some_and(|crossing| self.symptoms.contains_key(&(crossing, Symptom::Loss)))
     }
 
     /// Whether a flow's round asked more of a narrow crossing than it carries.
@@ -100,58 +98,44 @@ impl Crossings {
         self.crowded.contains(&flow)
     }
 
-    /// Whether what passes between two hosts crosses what loses or carries too little.
+    /// Whether what passes between two hosts crosses what is bad as a whole.
     pub fn troubles(&self, a: HostId, b: HostId) -> bool {
-        [self.of_pair(a, b), self.of_pair(b, a)]
-            .iter()
-            .flatten()
-            .any(|crossing| self.lossy.contains_key(crossing) || self.narrow.contains_key(crossing))
+        [self.of_pair(a, b), self.of_pair(b, a)].iter().flatten().any(|crossing| {
+            self.narrow.contains_key(crossing) || self.symptoms.keys().any(|(own, _)| own == crossing)
+        })
     }
 
-    /// The crossings whose trials are bad as a whole, with the share that was.
-    fn bad(&self, trials: &[Trial]) -> BTreeMap<Crossing, f64> {
-        let mut across: BTreeMap<Crossing, Vec<&Trial>> = BTreeMap::new();
-        let mut within: BTreeMap<&String, Vec<&Trial>> = BTreeMap::new();
-        // A sick host's own pairs say nothing of its rack.
-        let near: Vec<Trial> =
-            trials.iter().copied().filter(|trial| self.of_pair(trial.from, trial.to).is_none()).collect();
-        let (sick, _) = localise::explain_away(&near, MOST);
-        let is_sick = |trial: &Trial| sick.iter().any(|side| trial.touches(side.host, side.way));
-        for trial in trials.iter().filter(|trial| !is_sick(trial)) {
-            match (self.of_pair(trial.from, trial.to), self.racks.get(&trial.from)) {
-                (Some(crossing), _) => across.entry(crossing).or_default().push(trial),
-                (None, Some(rack)) => within.entry(rack).or_default().push(trial),
-                (None, None) => {}
+    /// Findings on crossings: of each two racks the gravest symptom, each way in which it shows.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut found: Vec<Finding> = Vec::new();
+        for ((crossing, symptom), share) in &self.symptoms {
+            let back = (crossing.1.clone(), crossing.0.clone());
+            if self.gravest(crossing) != Some(*symptom) {
+                continue;
+            }
+            let shows_back = self.symptoms.get(&(back.clone(), *symptom));
+            // Told once, of the way that comes first.
+            if shows_back.is_none() || crossing < &back {
+                found.push(bad(crossing, *symptom, *share, shows_back.copied()));
             }
         }
-        let share = |trials: &[&Trial]| {
-            trials.iter().filter(|trial| trial.bad).count() as f64 / trials.len().max(1) as f64
-        };
-        let clean = |rack: &String| within.get(rack).is_none_or(|own| share(own) <= WITHIN_MAX);
-        across
-            .into_iter()
-            .filter_map(|(crossing, own)| {
-                let all: BTreeSet<HostId> = own.iter().map(|trial| trial.from).collect();
-                let hit: BTreeSet<HostId> =
-                    own.iter().filter(|trial| trial.bad).map(|trial| trial.from).collect();
-                let most = share(&own) >= CROSSING_MIN && hit.len() as f64 >= CROSSING_MIN * all.len() as f64;
-                let bad = most && clean(&crossing.0) && clean(&crossing.1);
-                bad.then(|| (crossing, share(&own)))
-            })
-            .collect()
+        let slow = self
+            .narrow
+            .iter()
+            .filter(|(crossing, _)| self.gravest(crossing).is_none_or(|symptom| !symptom.slows()));
+        found.extend(slow.map(|(crossing, carried)| self.narrow_finding(crossing, *carried)));
+        found
     }
 
-    /// Findings on crossings.
-    pub fn findings(&self) -> Vec<Finding> {
-        let lossy = self.lossy.iter().map(|((from, to), share)| {
-            let text = format!(
-                "{:.0} % of the pairs from rack {from} to rack {to} lose packets at half load, and next to none within the racks: the way between them loses, not a host; look at the uplink's ports, optics and members on both sides",
-                share * 100.0
-            );
-            crossing(FindingKind::RackUplink, Severity::Fail, text, ("lossy_pairs_share", *share))
-        });
-        let narrow = self.narrow.iter().filter(|(crossing, _)| !self.lossy.contains_key(*crossing));
-        lossy.chain(narrow.map(|(crossing, carried)| self.narrow_finding(crossing, *carried))).collect()
+    /// The gravest that shows between two racks, either way; none that follows from their uplink's being
+    /// narrow.
+    fn gravest(&self, crossing: &Crossing) -> Option<Symptom> {
+        let is_theirs = |(from, to): &Crossing| {
+            (from, to) == (&crossing.0, &crossing.1) || (to, from) == (&crossing.0, &crossing.1)
+        };
+        let is_narrow = self.narrow.keys().any(is_theirs);
+        let own = self.symptoms.keys().filter(|(other, _)| is_theirs(other)).map(|(_, symptom)| *symptom);
+        own.filter(|symptom| !(is_narrow && *symptom == Symptom::LateUnderLoad)).min()
     }
 
     fn narrow_finding(&self, own: &Crossing, carried: Carried) -> Finding {
@@ -186,16 +170,16 @@ impl Crossings {
     }
 }
 
-/// The racks of all hosts; none where their uplinks cannot be told from hosts.
-fn racks(seen: &Seen) -> BTreeMap<HostId, String> {
-    let racks: BTreeMap<HostId, String> =
-        seen.hosts.iter().filter_map(|host| Some((host.id, host.rack.clone()?))).collect();
-    let mut sizes: BTreeMap<&String, usize> = BTreeMap::new();
-    for rack in racks.values() {
-        *sizes.entry(rack).or_default() += 1;
-    }
-    let told = sizes.len() > 1 && sizes.values().all(|hosts| *hosts >= HOSTS_MIN);
-    if told { racks } else { BTreeMap::new() }
+/// The finding on a crossing that is bad as a whole, and back where it is so too.
+fn bad((from, to): &Crossing, symptom: Symptom, share: f64, back: Option<f64>) -> Finding {
+    let (pairs, way) = symptom.words();
+    let and_back = if back.is_some() { " and back" } else { "" };
+    let most = back.map_or(share, |back| back.max(share));
+    let text = format!(
+        "{:.0} % of the pairs from rack {from} to rack {to}{and_back} {pairs}, and next to none within the racks: the way between them {way}, not a host; look at the uplink's ports, optics and members on both sides",
+        most * 100.0
+    );
+    crossing(FindingKind::RackUplink, Severity::Fail, text, (PAIRS_SHARE, most))
 }
 
 fn crossing(kind: FindingKind, severity: Severity, text: String, number: (&str, f64)) -> Finding {

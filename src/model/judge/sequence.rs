@@ -16,10 +16,13 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::{self, Fall},
-    localise::{self, MOST},
+    localise::{self, MOST, Trial},
+    paths::{self, Pair},
     poisson::Share,
+    rack::{Racks, Symptom},
     seen::{FlowSeen, RoundSeen, Seen, Way},
     summary::{Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::{
     fleet::host::HostId,
@@ -39,6 +42,9 @@ const FLEET_FACTOR: f64 = 10.0;
 /// Frames of a pair that must show it, so that a single one tells nothing.
 const EVENTS_MIN: u64 = 2;
 
+/// Frames between two hosts that no host explains that must show it.
+const PAIR_EVENTS_MIN: u64 = 10;
+
 /// Rates at which no host's own cores reorder, as a share of what calibration found.
 const GENTLE_PPS_SHARE: f64 = 0.1;
 
@@ -46,12 +52,20 @@ const GENTLE_PPS_SHARE: f64 = 0.1;
 type Count = fn(&DatagramFlow) -> u64;
 
 /// The two symptoms.
-const SYMPTOMS: [(FindingKind, Count); 2] =
-    [(FindingKind::Duplication, |flow| flow.duplicates), (FindingKind::Reordering, |flow| flow.reordered)];
+const SYMPTOMS: [(FindingKind, Symptom, Count); 2] = [
+    (FindingKind::Duplication, Symptom::Twice, |flow| flow.duplicates),
+    (FindingKind::Reordering, Symptom::Overtaking, |flow| flow.reordered),
+];
 
-/// Findings of reordering and duplication, by host.
-pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
-    SYMPTOMS.iter().flat_map(|(kind, count)| of_kind(seen, falls, *kind, *count)).collect()
+/// Findings of reordering and duplication.
+pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
+    let found = SYMPTOMS.iter().map(|(kind, symptom, count)| {
+        let mut pairs = pairs(seen, falls, *count);
+        let crossings = racks.bad(&localise::trials(&pairs, is_bad));
+        pairs.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
+        of_kind(seen, *kind, &pairs).with(*symptom, crossings)
+    });
+    found.reduce(Found::and).unwrap_or_default()
 }
 
 fn is_gentle(round: &RoundSeen) -> bool {
@@ -74,25 +88,70 @@ fn is_bad(share: Share) -> bool {
     share.events >= EVENTS_MIN && share.rate() >= SHARE_MIN
 }
 
-fn of_kind(seen: &Seen, falls: &[Fall], kind: FindingKind, count: Count) -> Vec<(HostId, Finding)> {
-    let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
+/// What pairs show.
+type Pairs = BTreeMap<(HostId, HostId), Share>;
+
+fn pairs(seen: &Seen, falls: &[Fall], count: Count) -> Pairs {
+    let mut pairs = Pairs::new();
     for (id, flow, _) in gentle(seen, falls, StageKind::Load) {
         if let Some(share) = share(seen, id, count) {
             pairs.entry((flow.from, flow.to)).or_default().add(share);
         }
     }
-    let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
+    pairs
+}
+
+fn of_kind(seen: &Seen, kind: FindingKind, pairs: &Pairs) -> Found {
+    let trials = localise::beyond_typical(pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
-    let (blames, _) = localise::explain_away(&trials, MOST);
-    localise::by_host(&blames)
-        .into_iter()
-        .map(|(host, sides)| {
-            let mut all = Share::default();
-            sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
-            let direction = Way::together(sides.iter().map(|side| side.way));
-            (host, finding(seen, host, kind, direction, all))
-        })
-        .collect()
+    let (blames, left) = localise::explain_away(&trials, MOST);
+    let left = left.iter().map(|place| (&trials[*place], shares[*place]));
+    let hosts = localise::by_host(&blames).into_iter().map(|(host, sides)| {
+        let mut all = Share::default();
+        sides.iter().flat_map(|side| &side.trials).for_each(|place| all.add(shares[*place]));
+        let direction = Way::together(sides.iter().map(|side| side.way));
+        (host, finding(seen, host, kind, direction, all))
+    });
+    Found { pairs: of_pairs(seen, kind, left), ..Found::on_hosts(hosts.collect()) }
+}
+
+/// Findings on two hosts of which no side explains it.
+fn of_pairs<'a>(
+    seen: &Seen,
+    kind: FindingKind,
+    left: impl Iterator<Item = (&'a Trial, Share)>,
+) -> Vec<(Pair, Finding)> {
+    let mut both_ways: BTreeMap<Pair, Share> = BTreeMap::new();
+    for (Trial { from, to, .. }, share) in left {
+        both_ways.entry((*from.min(to), *from.max(to))).or_default().add(share);
+    }
+    let enough = |all: &Share| all.events >= PAIR_EVENTS_MIN && all.at_least() > SHARE_MIN;
+    let found = both_ways.into_iter().filter(|(_, all)| enough(all)).map(|((a, b), all)| {
+        let what = format!(
+            "{:.2} % of the frames between {} and {} {}, {} of {}",
+            all.rate() * 100.0,
+            seen.name(a),
+            seen.name(b),
+            verb(kind),
+            all.events,
+            all.of,
+        );
+        let mut finding = paths::worse(&what);
+        finding.numbers = numbers(all);
+        ((a, b), finding)
+    });
+    found.collect()
+}
+
+const fn verb(kind: FindingKind) -> &'static str {
+    match kind {
+        FindingKind::Duplication => "arrive twice",
+        _ => "arrive after later ones",
+    }
+}
+
+fn numbers(all: Share) -> BTreeMap<String, Option<f64>> {
+    cause::numbers([("share", all.rate()), ("frames", all.events as f64), ("received", all.of as f64)])
 }
 
 fn gentle<'a>(
@@ -110,10 +169,7 @@ fn finding(
     direction: super::summary::Direction,
     all: Share,
 ) -> Finding {
-    let what = match kind {
-        FindingKind::Duplication => "arrive twice",
-        _ => "arrive after later ones",
-    };
+    let what = verb(kind);
     let text = format!(
         "{:.2} % of the frames that {} {} {what}, {} of {}, at a rate at which nobody else's do; look for a loop or a bond with two live members, for steering of one flow over several queues, and at its driver's version",
         all.rate() * 100.0,
@@ -124,14 +180,13 @@ fn finding(
     );
     let mut finding = cause::bare(kind, Severity::Fail, &[], text);
     finding.direction = Some(direction);
-    let numbers = [("share", all.rate()), ("frames", all.events as f64), ("received", all.of as f64)];
-    finding.numbers = cause::numbers(numbers);
+    finding.numbers = numbers(all);
     finding
 }
 
 /// Whether a suspect's side showed it again with one partner while suspects were tried.
 pub fn reproduced(seen: &Seen, kind: FindingKind, host: HostId, way: Way, partner: HostId) -> Option<bool> {
-    let (_, count) = SYMPTOMS.iter().find(|(own, _)| *own == kind)?;
+    let (.., count) = SYMPTOMS.iter().find(|(own, ..)| *own == kind)?;
     let mut all = Share::default();
     for (id, flow, _) in gentle(seen, &[], StageKind::Confirm) {
         if (flow.from, flow.to) == way.ends(host, partner) {

@@ -26,9 +26,11 @@ use super::{
     frames, loss, others, outage, robust,
     seen::{Seen, WAYS, Way},
     summary::{Direction, Finding, FindingKind, Severity},
+    ways::Found,
 };
 use crate::model::fleet::host::HostId;
 
+mod path;
 mod samples;
 mod storm;
 
@@ -80,9 +82,13 @@ struct Slow {
     class_bps: f64,
 }
 
-/// Findings of slowness, by host.
-pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
+/// Findings of slowness.
+pub fn findings(seen: &Seen, falls: &[Fall]) -> Found {
     let all = samples(seen, falls);
+    Found { pairs: path::findings(seen, &all), ..Found::on_hosts(on_hosts(seen, falls, &all)) }
+}
+
+fn on_hosts(seen: &Seen, falls: &[Fall], all: &[Sample]) -> Vec<(HostId, Finding)> {
     let such = |one_way: bool| -> Vec<Sample> {
         all.iter().copied().filter(|sample| sample.one_way == one_way).collect()
     };
@@ -95,11 +101,11 @@ pub fn findings(seen: &Seen, falls: &[Fall]) -> Vec<(HostId, Finding)> {
     };
     let one_way = such(true);
     let tells_ways = enough(&one_way);
-    let samples_of = if tells_ways { one_way } else { all.clone() };
+    let samples_of = if tells_ways { one_way } else { all.to_vec() };
     let (mut by_host, mut notes) = sides(samples_of, seen);
     let told = |host: HostId, slow: &[Slow], together: bool| {
         let plain = finding(seen, falls, host, slow, together);
-        let slower = || decline(seen, &all, host, slow);
+        let slower = || decline(seen, all, host, slow);
         if plain.kind == FindingKind::FailSlow { slower().unwrap_or(plain) } else { plain }
     };
     let mut found: Vec<(HostId, Finding)> =

@@ -27,9 +27,22 @@ const LOST_FACTOR: f64 = 5.0;
 /// merely full loses half of that.
 const SLOW_FOR_LOSS: f64 = loss::SATURATED / 5.0;
 
+/// Whether a symptom showed between two hosts, the first of them suspected.
+pub(super) type Again<'a> = Box<dyn Fn(HostId, HostId) -> Option<bool> + 'a>;
+
 /// Whether a finding's symptom showed between two hosts while suspects were tried; `None`
 /// where they did not meet, or too little was measured.
-pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> Option<bool> {
+pub(super) fn reproduced<'a>(seen: &'a Seen, finding: &'a Finding) -> Again<'a> {
+    match finding.kind {
+        FindingKind::Latency | FindingKind::LatencyUnderLoad => {
+            Box::new(latency::reproduced(seen, finding.kind))
+        }
+        FindingKind::Stalls => Box::new(stalls::reproduced(seen)),
+        _ => Box::new(|host, partner| by_flows(seen, finding, host, partner)),
+    }
+}
+
+fn by_flows(seen: &Seen, finding: &Finding, host: HostId, partner: HostId) -> Option<bool> {
     let ways = Way::of_direction(finding.direction.unwrap_or(Direction::Both));
     let any = |of: &dyn Fn(Way) -> Option<bool>| ways.iter().filter_map(|way| of(*way)).reduce(|a, b| a || b);
     match finding.kind {
@@ -45,10 +58,6 @@ pub(super) fn reproduced(seen: &Seen, finding: &Finding, host: HostId, partner: 
             any(&|way| sequence::reproduced(seen, finding.kind, host, way, partner))
         }
         FindingKind::DeadQueue | FindingKind::NewFlowsRefused => new_flows::reproduced(seen, host, partner),
-        FindingKind::Latency | FindingKind::LatencyUnderLoad => {
-            latency::reproduced(seen, host, partner, finding.kind)
-        }
-        FindingKind::Stalls => stalls::reproduced(seen, host, partner),
         _ => None,
     }
 }
@@ -157,7 +166,7 @@ mod tests {
         }
         let finding = cause::bare(kind, Severity::Fail, &[], String::new());
         let finding = Finding { direction: Some(Direction::Tx), ..finding };
-        reproduced(&field.seen, &finding, HostId(0), HostId(1))
+        reproduced(&field.seen, &finding)(HostId(0), HostId(1))
     }
 
     fn again(lost: impl Fn(u16) -> f64) -> Option<bool> {

@@ -21,7 +21,8 @@ fn found(
             DatagramFlow { received, ..DatagramFlow::default() }
         });
     }
-    findings(&field.seen)
+    findings(&field.seen, &Racks::of(&field.seen))
+        .hosts
         .into_iter()
         .map(|(host, finding)| {
             let number = ["frame_lost_bytes", "mtu_bytes"].iter().find_map(|name| finding.number(name));

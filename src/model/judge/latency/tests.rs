@@ -10,7 +10,11 @@ fn noise(from: u16, to: u16, tick: u64) -> u32 {
 fn found(n: u16, seconds: u64, late: impl Fn(u16, u16, u64) -> u32) -> Vec<(u16, FindingKind)> {
     let mut field = Field::of(n);
     field.idle(StageKind::Load, seconds, |from, to, tick| Some(noise(from, to, tick) + late(from, to, tick)));
-    findings(&field.seen, &[]).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
+    findings(&field.seen, &[], &Racks::of(&field.seen))
+        .hosts
+        .into_iter()
+        .map(|(host, finding)| (host.0, finding.kind))
+        .collect()
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn what_is_late_at_half_load_alone_is_told_as_that() {
     field.probed(from, to, |a, b, tick| {
         Some(noise(a, b, tick) + if (a == 5 || b == 5) && is_loaded(tick) { 9_000 } else { 0 })
     });
-    let found = findings(&field.seen, &[]);
+    let found = findings(&field.seen, &[], &Racks::of(&field.seen)).hosts;
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].0, found[0].1.kind), (HostId(5), FindingKind::LatencyUnderLoad));
 }
@@ -61,7 +65,7 @@ fn a_suspect_is_late_again_with_a_partner_or_is_not() {
         field.idle(StageKind::Confirm, 4, |from, to, tick| {
             Some(noise(from, to, tick) + if late && (from == 2 || to == 2) { 15_000 } else { 0 })
         });
-        let again = |a, b| reproduced(&field.seen, HostId(a), HostId(b), FindingKind::Latency);
+        let again = |a, b| reproduced(&field.seen, FindingKind::Latency)(HostId(a), HostId(b));
         assert_eq!((again(2, 4), again(0, 1)), (Some(late), Some(false)));
     }
 }

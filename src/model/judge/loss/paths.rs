@@ -11,11 +11,10 @@ use std::collections::BTreeMap;
 
 use super::{Crossings, FAIL, FLEET_FACTOR, Paced, Share, explained};
 use crate::model::judge::{
-    cause,
     localise::Trial,
-    paths::Pair,
+    paths::{self, Pair},
     seen::Seen,
-    summary::{Finding, FindingKind, Severity},
+    summary::Finding,
 };
 
 /// Flows that must have lost something: one is a moment's.
@@ -62,18 +61,15 @@ pub(in crate::model::judge) fn findings(
 }
 
 fn finding(seen: &Seen, (a, b): Pair, Lossy { all, since_s, .. }: Lossy) -> Finding {
-    let text = format!(
-        "{:.1} % is lost between {} and {}, {} of {} packets, and next to nothing between either and the others: the way between the two loses, or one of its members; trace it with the ports of these flows, and look at the links on it",
+    let mut finding = paths::worse(&format!(
+        "{:.1} % is lost between {} and {}, {} of {} packets",
         all.rate() * 100.0,
         seen.name(a),
         seen.name(b),
         all.events,
         all.of,
-    );
-    let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
+    ));
     finding.first_seen_s = since_s;
-    // Several flows saw it, and as many with others did not.
-    finding.confirmed = Some(true);
     finding.numbers.insert("loss_share".to_owned(), Some(all.rate()));
     finding.numbers.insert("lost".to_owned(), Some(all.events as f64));
     finding.numbers.insert("sent".to_owned(), Some(all.of as f64));

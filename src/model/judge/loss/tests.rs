@@ -4,6 +4,7 @@ use crate::model::{
     judge::{
         checksums::Counted,
         paths::Pair,
+        rack::Racks,
         summary::{Direction, FindingKind, Severity},
         tests::field::{Field, losing},
     },
@@ -13,13 +14,13 @@ use proptest::prelude::*;
 
 /// All findings on hosts.
 fn all(field: &Field) -> Vec<(HostId, Finding)> {
-    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    let (crossings, paced) = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]);
     findings(&field.seen, &paced, &crossings)
 }
 
 /// All findings on pairs.
 fn of_pairs(field: &Field) -> Vec<(Pair, Finding)> {
-    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    let (crossings, paced) = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]);
     paths::findings(&field.seen, &paced, &crossings)
 }
 

@@ -8,7 +8,11 @@ fn found(done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
 fn found_of(n: u16, done: impl Fn(u16, u16, u64) -> f64) -> Vec<(u16, FindingKind)> {
     let mut field = Field::of(n);
     field.connections(3, done);
-    findings(&field.seen).into_iter().map(|(host, finding)| (host.0, finding.kind)).collect()
+    findings(&field.seen, &Racks::of(&field.seen))
+        .hosts
+        .into_iter()
+        .map(|(host, finding)| (host.0, finding.kind))
+        .collect()
 }
 
 #[test]
@@ -39,8 +43,11 @@ fn who_is_silent_altogether_refuses_nothing() {
         field.connections(3, |a, b, _| if touches(a, b) { 0.0 } else { 1.0 });
         let round = field.seen.rounds.last().expect("one").slots();
         field.probed(round.start / 2, round.end / 2, |a, b, _| (echoes || !touches(a, b)).then_some(100));
-        let kinds: Vec<FindingKind> =
-            findings(&field.seen).into_iter().map(|(_, finding)| finding.kind).collect();
+        let kinds: Vec<FindingKind> = findings(&field.seen, &Racks::of(&field.seen))
+            .hosts
+            .into_iter()
+            .map(|(_, finding)| finding.kind)
+            .collect();
         assert_eq!(kinds, want, "{name}");
     }
 }
@@ -59,8 +66,11 @@ fn who_stands_still_for_a_moment_refuses_nothing() {
         field.probed(slots.start / 2, slots.end / 2, |a, b, tick| {
             Some(if touches(a, b) && held.contains(&tick) { late_us } else { 300 })
         });
-        let kinds: Vec<FindingKind> =
-            findings(&field.seen).into_iter().map(|(_, finding)| finding.kind).collect();
+        let kinds: Vec<FindingKind> = findings(&field.seen, &Racks::of(&field.seen))
+            .hosts
+            .into_iter()
+            .map(|(_, finding)| finding.kind)
+            .collect();
         assert_eq!(kinds, want, "{name}");
     }
 }
@@ -71,8 +81,8 @@ fn who_had_no_orders_refuses_nothing() {
     let mut field = Field::of(8);
     let touches = |a: u16, b: u16| a == 4 || b == 4;
     field.connections(3, |a, b, _| if touches(a, b) { 0.0 } else { 1.0 });
-    assert_eq!(findings(&field.seen).len(), 1, "with orders it does");
+    assert_eq!(findings(&field.seen, &Racks::of(&field.seen)).hosts.len(), 1, "with orders it does");
     let stage = field.seen.rounds.last().expect("one").stage;
     field.seen.not_ready.insert(stage, BTreeMap::from([(HostId(4), None)]));
-    assert_eq!(findings(&field.seen), []);
+    assert_eq!(findings(&field.seen, &Racks::of(&field.seen)).hosts, []);
 }

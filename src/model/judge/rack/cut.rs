@@ -16,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{WITHIN_MAX, crossing, racks};
+use super::{Racks, crossing, map::WITHIN_MAX};
 use crate::model::{
     fleet::{
         host::HostId,
@@ -47,6 +47,10 @@ const LASTS_S: f64 = 1.0;
 /// Slots of a tick.
 const SLOTS: u64 = TICK_US / SLOT_US;
 
+/// How long after a cut connections that lost everything in it come back: Linux sends a lost segment again
+/// after up to twice as long as it has waited, and a lost SYN after 1 s (RFC 6298).
+const AGAIN_SLOTS: u64 = 12;
+
 /// Share of a drop-off that must lie in a cut, and of its peers that must stand beyond it.
 const MOST: f64 = 0.5;
 
@@ -64,8 +68,8 @@ pub struct Cut {
 
 /// All cuts.
 pub fn of(seen: &Seen) -> Vec<Cut> {
-    let racks = racks(seen);
-    let names: BTreeSet<&String> = racks.values().collect();
+    let racks = Racks::of(seen);
+    let names: BTreeSet<&String> = racks.names();
     let mut cuts = Vec::new();
     for a in &names {
         for b in names.range::<&String, _>(*a..).skip(1) {
@@ -75,8 +79,8 @@ pub fn of(seen: &Seen) -> Vec<Cut> {
     cuts
 }
 
-fn between(seen: &Seen, racks: &BTreeMap<HostId, String>, (a, b): (&String, &String)) -> Vec<Cut> {
-    let rack = |host: &HostId| racks.get(host).filter(|rack| *rack == a || *rack == b);
+fn between(seen: &Seen, racks: &Racks, (a, b): (&String, &String)) -> Vec<Cut> {
+    let rack = |host: &HostId| racks.rack(*host).filter(|rack| *rack == a || *rack == b);
     let theirs = seen.probes.pairs(Asked::Echo).filter(|(from, to)| rack(from).and(rack(to)).is_some());
     let (across, within): (Vec<_>, Vec<_>) = theirs.partition(|(from, to)| rack(from) != rack(to));
     let lost = |pairs: &[(HostId, HostId)], tick: u64| {
@@ -105,8 +109,9 @@ fn between(seen: &Seen, racks: &BTreeMap<HostId, String>, (a, b): (&String, &Str
 }
 
 impl Cut {
-    /// Whether a drop-off is its doing.
-    pub fn explains(&self, seen: &Seen, fall: &Fall) -> bool {
+    /// Whether a drop-off is its doing: that began in it, and lies in it and in others of `all` between the
+    /// same racks for the better part.
+    pub fn explains(&self, seen: &Seen, fall: &Fall, all: &[Self]) -> bool {
         let rack = |host: &HostId| seen.hosts.get(host.index()).and_then(|host| host.rack.as_ref());
         let beyond = match rack(&fall.host) {
             Some(own) if *own == self.racks.0 => &self.racks.1,
@@ -115,10 +120,12 @@ impl Cut {
         };
         let peers = fall.peers.iter().filter(|peer| rack(peer) == Some(beyond)).count();
         let end = fall.end().min(seen.latest.slot());
-        let inside = end.min(self.until).saturating_sub(fall.since.max(self.since));
+        let within = |cut: &Self| end.min(cut.until + AGAIN_SLOTS).saturating_sub(fall.since.max(cut.since));
+        let inside: u64 = all.iter().filter(|cut| cut.racks == self.racks).map(within).sum();
+        let began_in_it = self.since <= fall.since + SLOTS_PER_S && fall.since < self.until;
         peers as f64 > MOST * fall.peers.len() as f64
             && inside as f64 >= MOST * end.saturating_sub(fall.since) as f64
-            && fall.since + SLOTS_PER_S >= self.since
+            && began_in_it
     }
 
     /// Whether it is long enough to be told by itself: in a storm what stays within racks goes on,
@@ -199,7 +206,7 @@ mod tests {
             ("long before", fall(1, &[5, 6], 20, 60), false),
             ("for the most part after", fall(1, &[5, 6], 55, 90), false),
         ] {
-            assert_eq!(cuts[0].explains(&field.seen, &fall), want, "{name}");
+            assert_eq!(cuts[0].explains(&field.seen, &fall, &cuts), want, "{name}");
         }
         assert_eq!(findings(cuts.iter())[0].first_seen_s, Some(4.0));
     }

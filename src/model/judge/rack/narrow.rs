@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CROSSING_MIN, Crossing, Crossings};
+use super::{Crossing, Crossings, map::CROSSING_MIN};
 use crate::model::{
     fleet::host::HostId,
     judge::{

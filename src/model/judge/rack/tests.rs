@@ -1,5 +1,17 @@
 use super::*;
-use crate::model::judge::{summary::FindingKind, tests::field::Field};
+use crate::model::{
+    fleet::units::RunTime,
+    judge::{
+        detect,
+        summary::FindingKind,
+        tests::field::{CARD_BPS, Field},
+    },
+    plan::layout::StageKind,
+    record::{
+        carried::VerifiedFlow,
+        line::{Body, CorruptSeen, DatagramFlow},
+    },
+};
 
 fn two_racks() -> Field {
     Field::with_racks(8, |id| Some(if id < 4 { "a" } else { "b" }.to_owned()))
@@ -10,7 +22,7 @@ fn crosses(a: u16, b: u16) -> bool {
 }
 
 fn kinds(field: &Field) -> Vec<(FindingKind, Severity)> {
-    let findings = Crossings::of(&field.seen, &[]).0.findings();
+    let findings = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]).0.findings();
     findings.into_iter().map(|finding| (finding.kind, finding.severity)).collect()
 }
 
@@ -18,8 +30,8 @@ fn kinds(field: &Field) -> Vec<(FindingKind, Severity)> {
 fn an_uplink_that_loses_is_the_racks_and_no_host_s() {
     let mut field = two_racks();
     field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
-    assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail); 2], "each way");
-    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    assert_eq!(kinds(&field), [(FindingKind::RackUplink, Severity::Fail)], "both ways at once");
+    let (crossings, paced) = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]);
     assert!(loss::findings(&field.seen, &paced, &crossings).is_empty());
 }
 
@@ -27,7 +39,7 @@ fn an_uplink_that_loses_is_the_racks_and_no_host_s() {
 fn a_sick_host_behind_a_lossy_uplink_is_found_beside_it() {
     let mut field = two_racks();
     field.paced(|a, b| if crosses(a, b) || a == 5 { 0.03 } else { 0.0 });
-    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    let (crossings, paced) = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]);
     let hosts: Vec<u16> =
         loss::findings(&field.seen, &paced, &crossings).into_iter().map(|(host, _)| host.0).collect();
     assert_eq!(hosts, [5]);
@@ -110,6 +122,100 @@ fn what_is_lost_in_the_queue_of_a_congested_uplink_is_no_fault_of_it() {
     field.matchings(|a, b, crossing| if crosses(a, b) { 30e6 / crossing as f64 } else { 78e6 });
     field.paced(|a, b| if crosses(a, b) { 0.03 } else { 0.0 });
     assert_eq!(kinds(&field), [(FindingKind::SharedCongestion, Severity::Info); 2]);
-    let (crossings, paced) = Crossings::of(&field.seen, &[]);
+    let (crossings, paced) = Crossings::of(&field.seen, &Racks::of(&field.seen), &[]);
     assert!(loss::findings(&field.seen, &paced, &crossings).is_empty());
+}
+
+/// What is told of two racks, and of hosts in them.
+fn told(field: &Field) -> (Vec<u16>, Vec<(FindingKind, String)>) {
+    let detected = detect::detect(&field.seen);
+    let sick = detected.hosts.into_iter().filter(|(_, own)| !own.is_empty()).map(|(host, _)| host.0);
+    (sick.collect(), detected.fleet.into_iter().map(|finding| (finding.kind, finding.text)).collect())
+}
+
+/// Two racks of which something is the matter with what crosses, as `make` has it.
+fn across(make: impl Fn(&mut Field, &dyn Fn(u16, u16) -> bool)) -> (Vec<u16>, Vec<(FindingKind, String)>) {
+    let mut field = two_racks();
+    make(&mut field, &crosses);
+    told(&field)
+}
+
+/// The same of one host.
+fn of_host(make: impl Fn(&mut Field, &dyn Fn(u16, u16) -> bool)) -> Vec<u16> {
+    let mut field = two_racks();
+    make(&mut field, &|a, b| a == 5 || b == 5);
+    told(&field).0
+}
+
+#[test]
+fn what_all_that_crosses_shows_is_the_uplink_s_and_no_host_s() {
+    type Make = fn(&mut Field, &dyn Fn(u16, u16) -> bool);
+    let cases: [(&str, Make); 6] = [
+        ("answers late", |field, bad| {
+            field.idle(StageKind::Load, 6, |a, b, _| Some(if bad(a, b) { 4_000 } else { 90 }));
+        }),
+        ("again and again", |field, bad| {
+            field.idle(StageKind::Load, 6, |a, b, tick| {
+                Some(if bad(a, b) && tick % 5 == 0 { 150_000 } else { 90 })
+            });
+        }),
+        ("large frames", |field, bad| {
+            for size in [82, 512, 1024, 1514] {
+                field.frames(size, 3_000, 0.05, |a, b, sent| {
+                    let received = if bad(a, b) && size > 1000 { 0 } else { sent };
+                    DatagramFlow { received, ..DatagramFlow::default() }
+                });
+            }
+        }),
+        ("packets twice", |field, bad| {
+            field.frames(512, 3_000, 0.05, |a, b, sent| DatagramFlow {
+                received: sent,
+                duplicates: if bad(a, b) { sent / 50 } else { 0 },
+                ..DatagramFlow::default()
+            });
+        }),
+        ("out of order", |field, bad| {
+            field.frames(512, 3_000, 0.05, |a, b, sent| DatagramFlow {
+                received: sent,
+                reordered: if bad(a, b) { sent / 50 } else { 0 },
+                ..DatagramFlow::default()
+            });
+        }),
+        ("new connections", |field, bad| {
+            field.connections(3, |a, b, _| if bad(a, b) { 0.75 } else { 1.0 });
+        }),
+    ];
+    for (words, make) in cases {
+        let (hosts, fleet) = across(make);
+        assert!(hosts.is_empty(), "{words}: {hosts:?} are well");
+        assert_eq!(fleet.len(), 1, "{words}: {fleet:?}");
+        assert!(fleet[0].0 == FindingKind::RackUplink && fleet[0].1.contains(words), "{words}: {fleet:?}");
+        assert_eq!(of_host(make), [5], "{words}: one host's is that host's");
+    }
+}
+
+#[test]
+fn payload_that_differs_between_several_of_two_racks_is_the_uplink_s() {
+    for (pairs, hosts, fleet) in [
+        (&[(0, 4), (1, 6)][..], &[][..], Some(FindingKind::RackUplink)),
+        (&[(0, 4), (0, 6)], &[0], None),
+        (&[(0, 4), (1, 4)], &[4], None),
+    ] {
+        let mut field = two_racks();
+        field.storm(4, |_, _, _| CARD_BPS / 8.0);
+        let flows: Vec<_> = field.seen.flows.iter().map(|(id, flow)| (*id, flow.from.0, flow.to.0)).collect();
+        for (id, from, to) in flows {
+            let differing_bytes = u64::from(pairs.contains(&(from, to)));
+            let verified = VerifiedFlow { bytes: 100_000, differing_bytes, compare_ns: 0 };
+            field.seen.verified.insert(id, verified);
+            if differing_bytes > 0 {
+                let at = RunTime(5_000_000);
+                let seen = CorruptSeen { flow: id, stream: 0, at, offset: 7, bytes: 1, sent: 1, received: 2 };
+                field.take(to + 1, at, Body::Corrupt(seen));
+            }
+        }
+        let (sick, told) = told(&field);
+        assert_eq!(sick, hosts, "{pairs:?}: {told:?}");
+        assert_eq!(told.first().map(|(kind, _)| *kind), fleet, "{pairs:?}: {told:?}");
+    }
 }

@@ -18,7 +18,11 @@ fn found_of(n: u16, of: impl Fn(u16, u16) -> (f64, f64)) -> Vec<(u16, FindingKin
             }
         });
     }
-    findings(&field.seen, &[]).into_iter().map(|(host, f)| (host.0, f.kind, f.direction)).collect()
+    findings(&field.seen, &[], &Racks::of(&field.seen))
+        .hosts
+        .into_iter()
+        .map(|(host, f)| (host.0, f.kind, f.direction))
+        .collect()
 }
 
 #[test]
@@ -47,5 +51,5 @@ fn at_high_rates_a_host_s_own_cores_reorder_and_nobody_is_accused() {
         reordered: if to == 1 { sent / 10 } else { 0 },
         ..DatagramFlow::default()
     });
-    assert!(findings(&field.seen, &[]).is_empty());
+    assert!(findings(&field.seen, &[], &Racks::of(&field.seen)).hosts.is_empty());
 }

@@ -19,7 +19,7 @@ fn found(tx: f64, rx: f64) -> Vec<(u16, Option<Direction>)> {
         let own = 1.0 + 0.002 * f64::from((from * 5 + to * 3) % 7);
         57e6 * share * own
     });
-    findings(&field.seen, &[]).into_iter().map(|(host, it)| (host.0, it.direction)).collect()
+    findings(&field.seen, &[]).hosts.into_iter().map(|(host, it)| (host.0, it.direction)).collect()
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn who_is_always_slow_did_not_fall() {
         });
         field.seen.settle();
         let falls = falls::all(&field.seen);
-        let slow = findings(&field.seen, &falls).into_iter();
+        let slow = findings(&field.seen, &falls).hosts.into_iter();
         let of_falls: BTreeSet<u16> = falls.iter().map(|fall| fall.host.0).collect();
         (of_falls, slow.map(|(host, it)| (host.0, it.kind)).collect::<Vec<_>>())
     };

@@ -2,6 +2,8 @@ use super::*;
 use crate::model::{
     fleet::units::BitRate,
     judge::{detect, tests::field::Field},
+    plan::dose::Pattern,
+    record::probe::{TICK_US, moment_us},
 };
 
 /// Echoes of a host that stands still for `gap_ms` in each second; they wait until it is over.
@@ -16,7 +18,7 @@ fn held(gap_ms: u64, at_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
 fn found(n: u16, of: impl Fn(u16, u16, u64) -> Option<u32>) -> Vec<u16> {
     let mut field = Field::of(n);
     field.idle(StageKind::Load, 8, of);
-    findings(&field.seen, &[]).into_iter().map(|(host, _)| host.0).collect()
+    findings(&field.seen, &[], &Racks::of(&field.seen)).hosts.into_iter().map(|(host, _)| host.0).collect()
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn gaps_under_full_load_are_seen_by_the_bytes() {
     );
     let flows = field.round(StageKind::Load, dose, 12.0, &pairs, None);
     field.carried(&flows, |from, to, slot| if (from == 2 || to == 2) && slot % 20 < 2 { 0.0 } else { 16e6 });
-    let found = findings(&field.seen, &[]);
+    let found = findings(&field.seen, &[], &Racks::of(&field.seen)).hosts;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].0, HostId(2));
     assert!(found[0].1.numbers["gaps"].is_some_and(|gaps| gaps >= 5.0), "{:?}", found[0].1.numbers);
@@ -109,7 +111,8 @@ fn seen_again(of: impl Fn(u16, u16, u64) -> u32, host: u16) -> Vec<Option<bool>>
     let mut field = Field::of(8);
     field.idle(StageKind::Confirm, 4, |a, b, tick| Some(90 + of(a, b, tick)));
     let partners = (0..8).filter(|partner| *partner != host);
-    partners.map(|partner| reproduced(&field.seen, HostId(host), HostId(partner))).collect()
+    let again = reproduced(&field.seen);
+    partners.map(|partner| again(HostId(host), HostId(partner))).collect()
 }
 
 /// Gaps that come as often as a partner's probes meet the same partners each time.

@@ -1,0 +1,59 @@
+//! Two hosts that are slow with each other alone: their path's doing.
+//!
+//! # Rule
+//!
+//! All of their flows with each other, both ways together and at least [`FLOWS_MIN`], carry less than
+//! [`CARRIES_MAX`] of their class, and those that either has with others at the median what their class does.
+
+use std::collections::BTreeMap;
+
+use super::{DEFICIT, FLOWS_MIN, Sample};
+use crate::model::judge::{
+    cause::{self, rate_text},
+    paths::{self, Pair},
+    robust,
+    seen::Seen,
+    summary::Finding,
+};
+
+/// Share of its class that a slow path carries at most: no healthy flow of thousands was that slow in all of
+/// its rounds.
+const CARRIES_MAX: f64 = 0.8;
+
+/// Findings on such pairs.
+pub(super) fn findings(seen: &Seen, samples: &[Sample]) -> Vec<(Pair, Finding)> {
+    let mut pairs: BTreeMap<Pair, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        pairs.entry((sample.from.min(sample.to), sample.from.max(sample.to))).or_default().push(sample);
+    }
+    let is_slow = |own: &[&Sample]| own.len() >= FLOWS_MIN && own.iter().all(|it| it.x < CARRIES_MAX.ln());
+    let with_others = |host, pair: &Pair| {
+        let of_host = |other: &&Pair| (other.0 == host || other.1 == host) && *other != pair;
+        let xs: Vec<f64> =
+            pairs.keys().filter(of_host).flat_map(|other| &pairs[other]).map(|sample| sample.x).collect();
+        robust::median(&xs).is_some_and(|x| x > (1.0 - DEFICIT).ln())
+    };
+    let such = pairs
+        .iter()
+        .filter(|(pair, own)| is_slow(own) && with_others(pair.0, pair) && with_others(pair.1, pair));
+    such.map(|(pair, own)| (*pair, finding(seen, *pair, own))).collect()
+}
+
+fn finding(seen: &Seen, (a, b): Pair, own: &[&Sample]) -> Finding {
+    let median = |of: fn(&Sample) -> f64| {
+        robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let (bps, class_bps) = (median(|sample| sample.bps), median(|sample| sample.class_bps));
+    let mut finding = paths::worse(&format!(
+        "{} and {} carry {} with each other where their class carries {}, in all {} of their flows",
+        seen.name(a),
+        seen.name(b),
+        rate_text(Some(bps)),
+        rate_text(Some(class_bps)),
+        own.len(),
+    ));
+    let numbers =
+        [("goodput_bps", bps.round()), ("class_bps", class_bps.round()), ("flows", own.len() as f64)];
+    finding.numbers = cause::numbers(numbers);
+    finding
+}

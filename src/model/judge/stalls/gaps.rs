@@ -1,0 +1,111 @@
+//! Gaps as echoes show them: rows of late ones, of a host or of whatever else many echoes share.
+//!
+//! # Rule
+//!
+//! Echoes in the order of their sending; those of the one in question that were late by
+//! [`super::LATE_US`] or lost, at least [`ROW_MIN`] in a row and of enough partners, are a gap where
+//! the others' meanwhile were not. Most of its late echoes must lie in gaps: delays that come one by
+//! one are `latency`'s.
+//!
+//! # What does not belong here
+//!
+//! How many gaps make a finding: `stalls`, `uplink`.
+
+use std::collections::BTreeSet;
+
+use super::{GAP_MAX_US, is_late};
+use crate::model::{
+    fleet::host::HostId,
+    judge::{
+        quiet::Calm,
+        seen::{Seen, probes::Asked},
+    },
+    record::probe::{TICK_US, moment_us},
+};
+
+/// Late probes in a row that make a gap.
+const ROW_MIN: usize = 3;
+
+/// Partners in a row, so that it is no path's.
+pub(super) const PARTNERS_MIN: usize = 2;
+
+/// Share of the late probes that must lie in gaps.
+const IN_GAPS_MIN: f64 = 0.6;
+
+/// Share of the probes that may be late: more is not a gap, but how it is.
+const LATE_MAX: f64 = 0.4;
+
+/// Share of the others' probes that may be late in the same gap: more is the machine's, or the
+/// switch's.
+const OTHERS_MAX: f64 = 0.2;
+
+/// A gap: when it began and how long it was, microseconds.
+pub(super) type Gap = (u64, u64);
+
+/// One echo: when it was sent, between whom, and whether it was late or lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    at_us: u64,
+    pub from: HostId,
+    pub to: HostId,
+    pub late: bool,
+}
+
+impl Probe {
+    /// All echoes of quiet and of gentle ticks, in the order of their sending.
+    pub fn all(seen: &Seen, ticks: &[Option<Calm>]) -> Vec<Self> {
+        let mut probes: Vec<Self> = Vec::new();
+        for (from, to) in seen.probes.pairs(Asked::Echo) {
+            let outcome = seen.probes.outcomes(from, to, Asked::Echo);
+            for (tick, _) in (0..).zip(ticks).filter(|(_, state)| state.is_some()) {
+                let Some(outcome) = outcome(tick) else { continue };
+                let at_us = tick * TICK_US + moment_us(from, to);
+                probes.push(Self { at_us, from, to, late: is_late(outcome) });
+            }
+        }
+        probes.sort_by_key(|probe| (probe.at_us, probe.from, probe.to));
+        probes
+    }
+
+    pub fn touches(&self, host: HostId) -> bool {
+        self.from == host || self.to == host
+    }
+}
+
+/// The gaps of one host, but for those in which it `fell`.
+pub(super) fn of_host(probes: &[Probe], host: HostId, fell: impl Fn(u64) -> bool) -> Vec<Gap> {
+    let partner = |probe: &&Probe| if probe.from == host { probe.to } else { probe.from };
+    let is_its = |row: &[&Probe]| {
+        row.iter().map(partner).collect::<BTreeSet<_>>().len() >= PARTNERS_MIN && !fell(row[0].at_us)
+    };
+    of(probes, |probe| probe.touches(host), is_its)
+}
+
+/// The gaps of the echoes in question, of the rows that `is_its`; none where late ones come one by one.
+pub(super) fn of(
+    probes: &[Probe],
+    in_question: impl Fn(&Probe) -> bool,
+    is_its: impl Fn(&[&Probe]) -> bool,
+) -> Vec<Gap> {
+    let (own, others): (Vec<&Probe>, Vec<&Probe>) = probes.iter().partition(|probe| in_question(probe));
+    let late = own.iter().filter(|probe| probe.late).count();
+    let (mut gaps, mut in_gaps) = (Vec::new(), 0);
+    for row in own.chunk_by(|a, b| a.late && b.late).filter(|row| row[0].late && row.len() >= ROW_MIN) {
+        let (from, to) = (row[0].at_us, row[row.len() - 1].at_us);
+        if to - from < GAP_MAX_US && !is_shared(&others, from, to) && is_its(row) {
+            gaps.push((from, to - from));
+            in_gaps += row.len();
+        }
+    }
+    let mostly = in_gaps as f64 >= IN_GAPS_MIN * late as f64;
+    let rarely = late as f64 <= LATE_MAX * own.len() as f64;
+    if mostly && rarely { gaps } else { Vec::new() }
+}
+
+/// Whether others' echoes were late in the same moments.
+fn is_shared(others: &[&Probe], from: u64, to: u64) -> bool {
+    let first = others.partition_point(|probe| probe.at_us < from);
+    let end = others.partition_point(|probe| probe.at_us <= to);
+    let within = &others[first..end];
+    within.iter().filter(|probe| probe.late).count() as f64 > OTHERS_MAX * within.len() as f64
+}

@@ -1,0 +1,61 @@
+//! Gaps of all that crosses from one rack to another, while within both nothing is late: their uplink's.
+//!
+//! Told by echoes of ticks in which nobody sends: under load a narrow uplink's queue makes them late too.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    GAPS_MIN,
+    gaps::{self, PARTNERS_MIN, Probe},
+};
+use crate::model::{
+    fleet::host::HostId,
+    judge::{
+        quiet::Calm,
+        rack::{Crossing, Racks},
+        seen::Seen,
+    },
+};
+
+/// Crossings that hold everything up again and again, with the share of their pairs that showed it.
+pub(super) fn crossings(seen: &Seen, ticks: &[Option<Calm>], racks: &Racks) -> BTreeMap<Crossing, f64> {
+    let idle: Vec<Option<Calm>> = ticks.iter().map(|tick| tick.filter(|calm| *calm == Calm::Idle)).collect();
+    let mut found = BTreeMap::new();
+    if !racks.are_told() {
+        return found;
+    }
+    let probes = Probe::all(seen, &idle);
+    let names = racks.names();
+    for a in &names {
+        for b in names.range::<&String, _>(*a..).skip(1) {
+            let is_between = |probe: &Probe| {
+                let ends = (racks.rack(probe.from), racks.rack(probe.to));
+                ends == (Some(*a), Some(*b)) || ends == (Some(*b), Some(*a))
+            };
+            let gaps = gaps::of(&probes, is_between, |row| is_of_several(row, racks, a, b));
+            if gaps.len() >= GAPS_MIN {
+                let own = probes.iter().filter(|probe| is_between(probe));
+                let share = late_share(own);
+                found.insert(((*a).clone(), (*b).clone()), share);
+                found.insert(((*b).clone(), (*a).clone()), share);
+            }
+        }
+    }
+    found
+}
+
+/// Whether several hosts of both racks have their part in a row.
+fn is_of_several(row: &[&Probe], racks: &Racks, a: &String, b: &String) -> bool {
+    let ends: BTreeSet<HostId> = row.iter().flat_map(|probe| [probe.from, probe.to]).collect();
+    let of = |rack: &String| ends.iter().filter(|host| racks.rack(**host) == Some(rack)).count();
+    of(a) >= PARTNERS_MIN && of(b) >= PARTNERS_MIN
+}
+
+/// The share of pairs of which any echo was late.
+fn late_share<'a>(probes: impl Iterator<Item = &'a Probe>) -> f64 {
+    let mut pairs: BTreeMap<(HostId, HostId), bool> = BTreeMap::new();
+    for probe in probes {
+        *pairs.entry((probe.from, probe.to)).or_default() |= probe.late;
+    }
+    pairs.values().filter(|late| **late).count() as f64 / pairs.len().max(1) as f64
+}
