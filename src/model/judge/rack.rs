@@ -175,11 +175,19 @@ fn bad((from, to): &Crossing, symptom: Symptom, share: f64, back: Option<f64>) -
     let (pairs, way) = symptom.words();
     let and_back = if back.is_some() { " and back" } else { "" };
     let most = back.map_or(share, |back| back.max(share));
-    let text = format!(
-        "{:.0} % of the pairs from rack {from} to rack {to}{and_back} {pairs}, and next to none within the racks: the way between them {way}, not a host; look at the uplink's ports, optics and members on both sides",
+    let what = format!(
+        "{:.0} % of the pairs from rack {from} to rack {to}{and_back} {pairs}, and next to none within the racks: the way between them {way}",
         most * 100.0
     );
-    crossing(FindingKind::RackUplink, Severity::Fail, text, (PAIRS_SHARE, most))
+    let number = (PAIRS_SHARE, most);
+    if symptom.is_fault() {
+        let text =
+            format!("{what}, not a host; look at the uplink's ports, optics and members on both sides");
+        crossing(FindingKind::RackUplink, Severity::Fail, text, number)
+    } else {
+        let text = format!("{what}; no host is accused of it");
+        crossing(FindingKind::SharedCongestion, Severity::Info, text, number)
+    }
 }
 
 fn crossing(kind: FindingKind, severity: Severity, text: String, number: (&str, f64)) -> Finding {

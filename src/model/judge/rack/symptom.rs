@@ -37,10 +37,18 @@ impl Symptom {
             Self::Loss => ("lose packets at half load", "loses"),
             Self::Stalls => ("stand still together again and again", "holds everything up"),
             Self::Late => ("have their answers late", "delays, or is that long"),
-            Self::LateUnderLoad => ("have their answers late at half load", "delays"),
+            Self::LateUnderLoad => (
+                "have their answers late at half load, but not while nobody sends",
+                "is shared by more than it carries",
+            ),
             Self::Twice => ("get packets twice", "doubles them"),
             Self::Overtaking => ("get packets out of order", "reorders them"),
         }
+    }
+
+    /// Whether it is a fault: what load alone brings out may be how the uplink was built.
+    pub const fn is_fault(self) -> bool {
+        !matches!(self, Self::LateUnderLoad)
     }
 
     /// Whether bulk data is slow for it.
