@@ -6,6 +6,7 @@
 
 mod around;
 mod silent;
+mod ways;
 mod well;
 mod worse;
 
@@ -69,7 +70,7 @@ const B: At = Host("b");
 
 /// Every case there is.
 pub fn cases() -> impl Iterator<Item = &'static Case> {
-    [silent::CASES, worse::CASES, around::CASES, well::CASES].into_iter().flatten()
+    [silent::CASES, worse::CASES, around::CASES, ways::CASES, well::CASES].into_iter().flatten()
 }
 
 #[cfg(test)]

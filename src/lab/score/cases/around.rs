@@ -1,15 +1,15 @@
-//! Addresses, settings, paths and uplinks; several at once; and what is not the card.
+//! Addresses and settings; several at once; and what is not the card.
 
-use super::{A, B, Case, FRAMES, ONE_WAY, PACED, PAIRS, QUIET, STORM, beside, case, on, sick, way};
+use super::{A, B, Case, FRAMES, PACED, PAIRS, QUIET, STORM, beside, case, on, sick, way};
 use crate::lab::score::{
-    At::{Beside, Path, Uplink},
-    Class::{Settings, Several, Ways},
+    At::Beside,
+    Class::{Settings, Several},
 };
 use crate::model::judge::summary::{
     Direction::{Both, Rx, Tx},
     FindingKind::{
-        self, AddressLost, ControlLost, Corruption, DiesUnderLoad, DuplicateAddress, FailSlow, HostLimited,
-        MtuMismatch, NeighbourFailure, Outage, PacketLoss, RackUplink, WorkerFrozen, WorkerLost,
+        AddressLost, ControlLost, Corruption, DiesUnderLoad, DuplicateAddress, FailSlow, HostLimited,
+        MtuMismatch, NeighbourFailure, Outage, PacketLoss, WorkerFrozen, WorkerLost,
     },
 };
 
@@ -53,43 +53,6 @@ pub(super) const CASES: &[Case] = &[
         &["duplicate_address@{a}-{b},after=15s"],
         &[sick(A, &[DuplicateAddress])],
         PAIRS,
-    ),
-    // Paths and uplinks: the hosts are well.
-    case(
-        "dead-path",
-        Ways,
-        &["dead@{a}-{b},after=[12|0|3|20|8]s"],
-        &[sick(Path("a", "b"), &[FindingKind::Path])],
-        PAIRS,
-    ),
-    case(
-        "lossy-path",
-        Ways,
-        &["loss@{a}-{b},percent=[3|5|4|2|8]"],
-        &[sick(Path("a", "b"), &[FindingKind::Path])],
-        PACED,
-    ),
-    on(
-        8,
-        "--racks 2",
-        case(
-            "lossy-uplink",
-            Ways,
-            &["loss@uplink,percent=[3|2|4|1|0.7]"],
-            &[sick(Uplink, &[RackUplink])],
-            PACED,
-        ),
-    ),
-    on(
-        8,
-        "--racks 2",
-        case(
-            "uplink-slow-one-way",
-            Ways,
-            &["slow@uplink,factor=[0.4|0.3|0.5|0.2|0.25],direction=tx"],
-            &[sick(Uplink, &[RackUplink])],
-            ONE_WAY,
-        ),
     ),
     // Several at once.
     case(
