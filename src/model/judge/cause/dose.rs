@@ -58,6 +58,10 @@ const ALIKE_MIN: usize = 3;
 /// How much longer than the shortest of these times the longest may be.
 const ALIKE: f64 = 1.25;
 
+/// How much longer a load with gaps may be held than one without: a limiter that fills its bucket in seven
+/// seconds took ten with gaps of a twentieth.
+const RECOVERS: f64 = 2.0;
+
 /// How many such times must have passed without a fall before the level was first held for so long: what
 /// comes by the clock, and not by the load, had come in them.
 const CALM_BEFORE: f64 = 2.0;
@@ -106,11 +110,18 @@ pub struct Levels {
     slots: Vec<Option<f64>>,
 }
 
-/// For how many slots each stretch lasted that was at some level or above, and whether the last
-/// one goes on to the end.
+/// A stretch that was at some level or above: for how many slots, and how many gaps between rounds it had,
+/// in which a card may recover a little.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+struct Stretch {
+    held: usize,
+    breaks: usize,
+}
+
+/// All of them, and whether the last one goes on to the end.
 #[derive(Clone, Debug, Default)]
 struct Stretches {
-    slots: Vec<usize>,
+    all: Vec<Stretch>,
     goes_on: bool,
 }
 
@@ -123,11 +134,12 @@ impl Stretches {
             if !slot.is_some_and(|level| level >= least) {
                 low += 1;
                 all.goes_on &= low < LOW_SLOTS;
-            } else if let Some(last) = all.slots.last_mut().filter(|_| all.goes_on) {
-                *last += 1;
+            } else if let Some(last) = all.all.last_mut().filter(|_| all.goes_on) {
+                last.held += 1;
+                last.breaks += usize::from(low > 0);
                 low = 0;
             } else {
-                all.slots.push(1);
+                all.all.push(Stretch { held: 1, breaks: 0 });
                 (all.goes_on, low) = (true, 0);
             }
         }
@@ -152,7 +164,7 @@ impl Levels {
 
     /// For how many slots of load a host had been at the level of a round's plan when it fell;
     /// `None` where that level is none, or no load was on it.
-    fn held(&self, seen: &Seen, fall: &Fall, outages: &[Outage]) -> Option<usize> {
+    fn held(&self, seen: &Seen, fall: &Fall, outages: &[Outage]) -> Option<Stretch> {
         let began = outages
             .iter()
             .filter(|outage| outage.overlaps(fall) && outage.since_slot() + EARLIER_SLOTS <= fall.since)
@@ -165,7 +177,7 @@ impl Levels {
             .find(|round| round.slots().contains(&began) && round.by_host.contains_key(&fall.host))?;
         let level = Some(self.axis.of(round, fall.host)).filter(|level| *level >= self.axis.least())?;
         let before = Stretches::of(self.before(began as usize), RISEN * level);
-        Some(before.slots.last().copied().filter(|_| before.goes_on).unwrap_or(0))
+        Some(before.all.last().copied().filter(|_| before.goes_on).unwrap_or_default())
     }
 
     /// The slots before one.
@@ -176,23 +188,24 @@ impl Levels {
     /// Whether a fall came at most `within_s` of load after its host, which was out at these
     /// times, had reached a level.
     pub fn brought(&self, seen: &Seen, fall: &Fall, outages: &[Outage], within_s: f64) -> bool {
-        self.held(seen, fall, outages).is_some_and(|held| held as f64 / 10.0 <= within_s)
+        self.held(seen, fall, outages).is_some_and(|stretch| stretch.held as f64 / 10.0 <= within_s)
     }
 
     /// The seconds of load after which each of these falls came, where all came after about as many, the
     /// first of them as soon as the level had been held for so long at all, and none in the time before.
+    /// Of loads with gaps between their rounds a card recovers in these, and may hold more.
     pub fn each_after_s(&self, seen: &Seen, falls: &[&Fall], outages: &[Outage]) -> Option<f64> {
-        let held: Vec<usize> =
+        let all: Vec<Stretch> =
             falls.iter().map(|fall| self.held(seen, fall, outages)).collect::<Option<_>>()?;
+        let held = alike(&all)?;
         let (least, most) = (*held.iter().min()?, *held.iter().max()?);
         let first = falls.iter().map(|fall| fall.since as usize).min()?;
         let level = self.each(falls).reduce(f64::min)?;
-        let before = Stretches::of(self.before(first), RISEN * level).slots;
+        let before = Stretches::of(self.before(first), RISEN * level).all;
         let (last, earlier) = before.split_last()?;
-        let is_first = earlier.iter().all(|held| *held < least);
-        let calm = (first - last) as f64 >= CALM_BEFORE * most as f64;
-        let alike = held.len() >= ALIKE_MIN && most as f64 <= ALIKE * least as f64;
-        (alike && is_first && calm).then(|| (least + most) as f64 / 20.0)
+        let is_first = earlier.iter().all(|stretch| stretch.held < least);
+        let calm = (first - last.held) as f64 >= CALM_BEFORE * most as f64;
+        (is_first && calm).then(|| (least + most) as f64 / 20.0)
     }
 
     /// Whether the level at which these falls began had been held for a while before the first of
@@ -200,7 +213,7 @@ impl Levels {
     pub fn were_held(&self, falls: &[&Fall]) -> bool {
         let Some(first) = falls.iter().map(|fall| fall.since as usize).min() else { return false };
         let Some(level) = self.at(falls).filter(|level| *level >= self.axis.least()) else { return false };
-        Stretches::of(self.before(first), SAME * level).slots.iter().any(|held| *held >= HELD_SLOTS)
+        Stretches::of(self.before(first), SAME * level).all.iter().any(|stretch| stretch.held >= HELD_SLOTS)
     }
 
     /// The highest level at which one of these falls began: its own slot counts as down, so the
@@ -225,9 +238,27 @@ impl Levels {
     /// How often the load rose to the highest level at which one of these falls began.
     pub fn tries(&self, falls: &[&Fall]) -> usize {
         let dose = self.at(falls).filter(|dose| *dose > 0.0);
-        let tries = dose.map_or(0, |dose| Stretches::of(&self.slots, SAME * dose).slots.len());
+        let tries = dose.map_or(0, |dose| Stretches::of(&self.slots, SAME * dose).all.len());
         tries.max(falls.len())
     }
+}
+
+/// For how long the load was held before each of several falls, where these are alike: of all, or of those that
+/// came without a gap, if those with gaps took longer, and not beyond [`RECOVERS`].
+fn alike(all: &[Stretch]) -> Option<Vec<usize>> {
+    let is_alike = |held: &[usize]| {
+        let (least, most) = (held.iter().min().copied()?, held.iter().max().copied()?);
+        (held.len() >= ALIKE_MIN && most as f64 <= ALIKE * least as f64).then_some((least, most))
+    };
+    let of = |such: fn(&Stretch) -> bool| -> Vec<usize> {
+        all.iter().filter(|stretch| such(stretch)).map(|stretch| stretch.held).collect()
+    };
+    let (every, without, with) = (of(|_| true), of(|it| it.breaks == 0), of(|it| it.breaks > 0));
+    if is_alike(&every).is_some() {
+        return Some(every);
+    }
+    let (least, most) = is_alike(&without)?;
+    with.iter().all(|held| *held >= least && *held as f64 <= RECOVERS * most as f64).then_some(without)
 }
 
 /// The most streams at once of the rounds in which these falls began.

@@ -91,6 +91,20 @@ fn falls_that_each_took_as_long_a_load_are_tied_to_it_and_those_of_a_clock_are_n
     );
 }
 
+/// What recovers in the gaps between rounds holds out for longer there.
+#[test]
+fn a_load_with_gaps_may_be_held_for_longer_and_not_for_less() {
+    let held = |all: &[(usize, usize)]| {
+        alike(&all.iter().map(|(held, breaks)| Stretch { held: *held, breaks: *breaks }).collect::<Vec<_>>())
+    };
+    assert_eq!(held(&[(97, 5), (68, 0), (75, 0), (74, 0)]), Some(vec![68, 75, 74]));
+    assert_eq!(held(&[(70, 3), (68, 0), (75, 0)]), Some(vec![70, 68, 75]), "alike all the same");
+    assert_eq!(held(&[(97, 0), (68, 0), (75, 0), (74, 0)]), None, "without a gap");
+    assert_eq!(held(&[(40, 5), (68, 0), (75, 0), (74, 0)]), None, "sooner, with gaps");
+    assert_eq!(held(&[(190, 5), (68, 0), (75, 0), (74, 0)]), None, "for far longer");
+    assert_eq!(held(&[(97, 5), (68, 0), (75, 0)]), None, "two may be chance");
+}
+
 #[test]
 fn who_holds_one_direction_and_dies_of_both_is_tied_to_both() {
     let mut field = Field::of(4);
