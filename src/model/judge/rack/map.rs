@@ -4,7 +4,7 @@
 //!
 //! A crossing is bad when most of what was measured over it is, from most of the first rack's hosts, and
 //! within both racks next to nothing is, once the pairs of hosts that are sick within their own rack are
-//! left out. Of what never happens on healthy ways a few bad ones tell, if several senders and several
+//! left out; and no single host has its part in all of the bad ones. Of what never happens on healthy ways a few bad ones tell, if several senders and several
 //! receivers have their part in them and none lies within a rack.
 //!
 //! # What does not belong here
@@ -30,9 +30,12 @@ pub(super) const CROSSING_MIN: f64 = 0.6;
 /// Share of the trials within the racks that may be bad.
 pub(super) const WITHIN_MAX: f64 = 0.2;
 
-/// Senders, and receivers, that must have their part in what never happens on healthy ways: less than
-/// these may be a host's.
-const ENDS_MIN: usize = 2;
+/// Senders, and receivers, that must have their part in what is bad: of a large fleet most crossings are
+/// measured once or twice, and what one host has its part in alone may be that host's.
+pub(super) const ENDS_MIN: usize = 2;
+
+/// Bad trials of a crossing below which two hosts' being sick may be all.
+const BAD_MIN: usize = 3;
 
 /// From one rack to another.
 pub type Crossing = (String, String);
@@ -96,7 +99,8 @@ impl Racks {
             let hit: BTreeSet<HostId> =
                 own.iter().filter(|trial| trial.bad).map(|trial| trial.from).collect();
             let most = share(own) >= CROSSING_MIN && hit.len() as f64 >= CROSSING_MIN * all.len() as f64;
-            most && clean(&crossing.0) && clean(&crossing.1)
+            let enough = own.iter().filter(|trial| trial.bad).count() >= BAD_MIN && are_of_several(own);
+            most && enough && clean(&crossing.0) && clean(&crossing.1)
         };
         across.into_iter().filter(is_bad).map(|(crossing, own)| (crossing, share(&own))).collect()
     }
@@ -106,11 +110,7 @@ impl Racks {
         let Lie { across, within } = self.lie(trials, ANY);
         let clean = |rack: &String| within.get(rack).is_none_or(|own| own.iter().all(|trial| !trial.bad));
         let is_bad = |(crossing, own): &(Crossing, Vec<&Trial>)| {
-            let ends = |of: fn(&Trial) -> HostId| {
-                own.iter().filter(|trial| trial.bad).map(|trial| of(trial)).collect::<BTreeSet<_>>().len()
-            };
-            let several = ends(|trial| trial.from) >= ENDS_MIN && ends(|trial| trial.to) >= ENDS_MIN;
-            several && clean(&crossing.0) && clean(&crossing.1)
+            are_of_several(own) && clean(&crossing.0) && clean(&crossing.1)
         };
         across.into_iter().filter(is_bad).map(|(crossing, own)| (crossing, share(&own))).collect()
     }
@@ -131,6 +131,14 @@ impl Racks {
         }
         lie
     }
+}
+
+/// Whether several senders and several receivers have their part in the bad ones.
+fn are_of_several(trials: &[&Trial]) -> bool {
+    let ends = |of: fn(&Trial) -> HostId| {
+        trials.iter().filter(|trial| trial.bad).map(|trial| of(trial)).collect::<BTreeSet<_>>().len()
+    };
+    ends(|trial| trial.from) >= ENDS_MIN && ends(|trial| trial.to) >= ENDS_MIN
 }
 
 fn share(trials: &[&Trial]) -> f64 {

@@ -6,11 +6,15 @@
 //! up, and held against as many flows within racks. A round is *limited* when the sum lies under
 //! [`CARRIES_MIN`] of that and most of its flows do: a sick host makes one flow slow, an uplink
 //! all. A crossing is narrow when most of the rounds that ask more of it than its limited rounds
-//! carry are limited, at least [`ROUNDS_MIN`] of them, from most of the hosts that used it.
+//! carry are limited, at least [`ROUNDS_MIN`] of them, from most of the hosts that used it, and no single
+//! host sent or received in all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Crossing, Crossings, map::CROSSING_MIN};
+use super::{
+    Crossing, Crossings,
+    map::{CROSSING_MIN, ENDS_MIN},
+};
 use crate::model::{
     fleet::host::HostId,
     judge::{
@@ -51,6 +55,7 @@ pub(super) struct Carried {
 #[derive(Debug, Default)]
 struct Together {
     senders: BTreeSet<HostId>,
+    receivers: BTreeSet<HostId>,
     rates: Vec<f64>,
 }
 
@@ -83,6 +88,7 @@ pub(super) fn of(
             Some(crossing) => {
                 let together = across.entry(crossing).or_default().entry(flow.round).or_default();
                 together.senders.insert(flow.from);
+                together.receivers.insert(flow.to);
                 together.rates.push(bps);
             }
             None => within.push(bps),
@@ -107,7 +113,10 @@ fn limit(rounds: &[Together], usual: f64) -> Option<Carried> {
     let senders = |rounds: &[&Together]| {
         rounds.iter().flat_map(|round| &round.senders).collect::<BTreeSet<_>>().len() as f64
     };
-    let is_narrow = limited.len() >= ROUNDS_MIN
+    let receivers = limited.iter().flat_map(|round| &round.receivers).collect::<BTreeSet<_>>().len();
+    let several = senders(&limited) >= ENDS_MIN as f64 && receivers >= ENDS_MIN;
+    let is_narrow = several
+        && limited.len() >= ROUNDS_MIN
         && limited.len() as f64 >= CROSSING_MIN * asking.len() as f64
         && senders(&limited) >= CROSSING_MIN * senders(&asking);
     let pairs = limited.iter().map(|round| round.rates.len()).sum();

@@ -1,15 +1,23 @@
+use rand::seq::SliceRandom;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
 use super::*;
 use crate::model::{
-    fleet::units::RunTime,
+    fleet::units::{BitRate, RunTime},
     judge::{
         detect,
         summary::FindingKind,
-        tests::field::{CARD_BPS, Field},
+        tests::field::{CARD_BPS, Field, dose},
     },
-    plan::layout::StageKind,
+    plan::{
+        carriage::Carriage,
+        dose::{Pattern, Rate},
+        layout::StageKind,
+    },
     record::{
         carried::VerifiedFlow,
-        line::{Body, CorruptSeen, DatagramFlow},
+        few::Few,
+        line::{Body, CorruptSeen, DatagramFlow, TcpFlow, TcpSeen},
     },
 };
 
@@ -217,5 +225,44 @@ fn payload_that_differs_between_several_of_two_racks_is_the_uplink_s() {
         let (sick, told) = told(&field);
         assert_eq!(sick, hosts, "{pairs:?}: {told:?}");
         assert_eq!(told.first().map(|(kind, _)| *kind), fleet, "{pairs:?}: {told:?}");
+    }
+}
+
+/// Twelve racks of eight, in which each host meets seven others: most crossings are measured once or never.
+fn many_racks(make: impl Fn(&mut Field, &[(u16, u16)])) -> Field {
+    let mut field = Field::with_racks(96, |id| Some(format!("r{}", id / 8)));
+    for turn in 1..8_u64 {
+        let mut hosts: Vec<u16> = (0..96).collect();
+        hosts.shuffle(&mut ChaCha8Rng::seed_from_u64(turn));
+        let pairs: Vec<(u16, u16)> = hosts.chunks(2).map(|two| (two[0], two[1])).collect();
+        make(&mut field, &pairs);
+        make(&mut field, &pairs.iter().map(|(a, b)| (*b, *a)).collect::<Vec<_>>());
+    }
+    field
+}
+
+#[test]
+fn a_sick_host_among_many_racks_is_found_and_no_uplink() {
+    let slow = many_racks(|field, pairs| {
+        let one_way = dose(Pattern::Pairs, Rate::Unpaced, Carriage::tcp(2));
+        let flows = field.round(StageKind::Load, one_way, 2.0, pairs, None);
+        field.carried(&flows, |from, to, _| if from == 21 || to == 21 { 40e6 } else { 78e6 });
+    });
+    let lossy = many_racks(|field, pairs| {
+        let half = dose(Pattern::Pairs, Rate::Share(0.5), Carriage::tcp(2));
+        let rate = BitRate::from_bps((CARD_BPS / 2.0) as u64);
+        let flows = field.round(StageKind::Load, half, 1.5, pairs, Some(rate));
+        field.carried(&flows, |_, _, _| CARD_BPS / 2.0);
+        for (flow, from, to) in flows {
+            let retr = if from == 21 || to == 21 { 100 } else { 0 };
+            let tcp = TcpFlow { segs: 5_000, retr, ..TcpFlow::default() };
+            let at = RunTime::of_slot(field.seen.rounds.last().expect("one").end);
+            field.take(from + 1, at, Body::Tcp(TcpSeen { flows: Few::from_iter([(flow, tcp)]) }));
+        }
+    });
+    for (name, field) in [("slow", slow), ("lossy", lossy)] {
+        let (hosts, fleet) = told(&field);
+        assert_eq!(hosts, [21], "{name}: {fleet:?}");
+        assert!(fleet.is_empty(), "{name}: {fleet:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! What pair flows carried against the class of flows that should carry the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
     fleet::{host::HostId, units::SLOT_US},
@@ -22,6 +22,10 @@ pub const SMALL_FLEET: usize = 4;
 
 /// What a small fleet's class carries: of three hosts, one sick, a third of flows is healthy.
 const SMALL_FLEET_QUANTILE: f64 = 0.8;
+
+/// Senders, and receivers, of a crossing of racks from which on its flows are a class of their own: of fewer one
+/// sick host is what is usual.
+const ENDS_MIN: usize = 3;
 
 /// Flows that should carry the same: of one stage, one way alone or both, and within racks or from one
 /// to another.
@@ -48,7 +52,7 @@ pub struct Sample {
 
 /// Every measured pair flow against its class.
 pub fn samples(seen: &Seen, falls: &[Fall]) -> Vec<Sample> {
-    let mut by_class: BTreeMap<Class<'_>, Vec<(&FlowSeen, f64, f64)>> = BTreeMap::new();
+    let mut by_class = ByClass::new();
     for (id, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
         let one_way = round.by_host.values().all(|part| part.tx.is_empty() || part.rx.is_empty());
         let fits = round.dose.pattern == Pattern::Pairs && round.saturates();
@@ -63,6 +67,7 @@ pub fn samples(seen: &Seen, falls: &[Fall]) -> Vec<Sample> {
             by_class.entry(class).or_default().push((flow, round.start_s(), bps));
         }
     }
+    let by_class = with_few_joined(by_class);
     by_class
         .into_iter()
         .flat_map(|((_, one_way, _), flows)| {
@@ -85,6 +90,22 @@ pub fn samples(seen: &Seen, falls: &[Fall]) -> Vec<Sample> {
             })
         })
         .collect()
+}
+
+/// Flows by their class.
+type ByClass<'a> = BTreeMap<Class<'a>, Vec<(&'a FlowSeen, f64, f64)>>;
+
+/// Crossings on which few hosts met count as what they would be without racks.
+fn with_few_joined(by_class: ByClass<'_>) -> ByClass<'_> {
+    let mut joined = ByClass::new();
+    for ((stage, one_way, crossing), flows) in by_class {
+        let ends = |of: fn(&FlowSeen) -> HostId| {
+            flows.iter().map(|(flow, ..)| of(flow)).collect::<BTreeSet<_>>().len() >= ENDS_MIN
+        };
+        let crossing = crossing.filter(|_| ends(|flow| flow.from) && ends(|flow| flow.to));
+        joined.entry((stage, one_way, crossing)).or_default().extend(flows);
+    }
+    joined
 }
 
 /// The mean rate of a flow after its warm-up; `None` when half of it was not measured.
