@@ -137,11 +137,14 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     let ticks = quiet::ticks(seen, StageKind::Load);
     let mut found: BTreeMap<HostId, Finding> = BTreeMap::new();
     let mut across = Found::default();
+    // What is late while nobody sends says nothing of hosts under load either.
+    let mut bad: BTreeMap<Crossing, f64> = BTreeMap::new();
     let mut pairs = Pairs::new();
     for (state, kind, symptom) in STATES {
         let mut trips = trips(seen, falls, &ticks, state);
         let crossings = late_crossings(&trips, racks);
-        trips.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
+        bad.extend(crossings.clone());
+        trips.retain(|(from, to), _| !racks.lie_on(&bad, *from, *to));
         across = across.with(symptom, crossings);
         let Some(limit) = limit_us(p99s(&trips).into_iter()) else { continue };
         for (pair, own) in &trips {
