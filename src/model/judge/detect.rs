@@ -141,8 +141,7 @@ fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<Host
     let healthy: BTreeSet<HostId> =
         seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
     let own = explained.own.iter().map(|(host, indices)| {
-        let own = indices.iter().map(|index| &falls[*index]);
-        let own: Vec<&Fall> = own.collect();
+        let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
         (*host, cause::findings(seen, *host, &own, &healthy))
     });
     own.collect()

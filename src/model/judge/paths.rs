@@ -70,11 +70,14 @@ pub fn findings(
     found.into_values().collect()
 }
 
+/// What does not show elsewhere, of what shows on a path.
+pub const NEXT_TO_NONE: &str = "next to none between either and the others";
+
 /// The finding on a pair of which something shows that does not of either with others: seen by several
 /// flows or echoes, and as many with others did not.
-pub fn worse(what: &str) -> Finding {
+pub fn worse(what: &str, with_others: &str) -> Finding {
     let text = format!(
-        "{what}, and next to none between either and the others: it is the way between the two, or one of its members; trace it with the ports of these flows, and look at the links on it"
+        "{what}, and {with_others}: it is the way between the two, or one of its members; trace it with the ports of these flows, and look at the links on it"
     );
     let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
     finding.confirmed = Some(true);

@@ -61,14 +61,15 @@ pub(in crate::model::judge) fn findings(
 }
 
 fn finding(seen: &Seen, (a, b): Pair, Lossy { all, since_s, .. }: Lossy) -> Finding {
-    let mut finding = paths::worse(&format!(
+    let what = format!(
         "{:.1} % is lost between {} and {}, {} of {} packets",
         all.rate() * 100.0,
         seen.name(a),
         seen.name(b),
         all.events,
         all.of,
-    ));
+    );
+    let mut finding = paths::worse(&what, paths::NEXT_TO_NONE);
     finding.first_seen_s = since_s;
     finding.numbers.insert("loss_share".to_owned(), Some(all.rate()));
     finding.numbers.insert("lost".to_owned(), Some(all.events as f64));

@@ -44,14 +44,15 @@ fn finding(seen: &Seen, (a, b): Pair, own: &[&Sample]) -> Finding {
         robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
     };
     let (bps, class_bps) = (median(|sample| sample.bps), median(|sample| sample.class_bps));
-    let mut finding = paths::worse(&format!(
+    let what = format!(
         "{} and {} carry {} with each other where their class carries {}, in all {} of their flows",
         seen.name(a),
         seen.name(b),
         rate_text(Some(bps)),
         rate_text(Some(class_bps)),
         own.len(),
-    ));
+    );
+    let mut finding = paths::worse(&what, "with the others either carries what its class does");
     let numbers =
         [("goodput_bps", bps.round()), ("class_bps", class_bps.round()), ("flows", own.len() as f64)];
     finding.numbers = cause::numbers(numbers);

@@ -24,7 +24,7 @@ use crate::model::{
 };
 
 /// Late probes in a row that make a gap.
-const ROW_MIN: usize = 3;
+pub(super) const ROW_MIN: usize = 3;
 
 /// Partners in a row, so that it is no path's.
 pub(super) const PARTNERS_MIN: usize = 2;

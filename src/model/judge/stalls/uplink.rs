@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     GAPS_MIN,
-    gaps::{self, PARTNERS_MIN, Probe},
+    gaps::{self, PARTNERS_MIN, Probe, ROW_MIN},
 };
 use crate::model::{
     fleet::host::HostId,
@@ -25,23 +25,33 @@ pub(super) fn crossings(seen: &Seen, ticks: &[Option<Calm>], racks: &Racks) -> B
         return found;
     }
     let probes = Probe::all(seen, &idle);
-    let names = racks.names();
-    for a in &names {
-        for b in names.range::<&String, _>(*a..).skip(1) {
-            let is_between = |probe: &Probe| {
-                let ends = (racks.rack(probe.from), racks.rack(probe.to));
-                ends == (Some(*a), Some(*b)) || ends == (Some(*b), Some(*a))
-            };
-            let gaps = gaps::of(&probes, is_between, |row| is_of_several(row, racks, a, b));
-            if gaps.len() >= GAPS_MIN {
-                let own = probes.iter().filter(|probe| is_between(probe));
-                let share = late_share(own);
-                found.insert(((*a).clone(), (*b).clone()), share);
-                found.insert(((*b).clone(), (*a).clone()), share);
-            }
+    for (a, b) in often_late(&probes, racks) {
+        let is_between = |probe: &Probe| between(probe, racks).is_some_and(|racks| racks == (a, b));
+        let gaps = gaps::of(&probes, is_between, |row| is_of_several(row, racks, a, b));
+        if gaps.len() >= GAPS_MIN {
+            let share = late_share(probes.iter().filter(|probe| is_between(probe)));
+            found.insert((a.clone(), b.clone()), share);
+            found.insert((b.clone(), a.clone()), share);
         }
     }
     found
+}
+
+/// The racks that an echo went between, in order; `None` within one.
+fn between<'a>(probe: &Probe, racks: &'a Racks) -> Option<(&'a String, &'a String)> {
+    let (from, to) = (racks.rack(probe.from)?, racks.rack(probe.to)?);
+    (from != to).then(|| (from.min(to), from.max(to)))
+}
+
+/// Racks between which so many echoes were late that they may make gaps: of a large fleet hardly any.
+fn often_late<'a>(probes: &[Probe], racks: &'a Racks) -> Vec<(&'a String, &'a String)> {
+    let mut late: BTreeMap<(&String, &String), usize> = BTreeMap::new();
+    for probe in probes.iter().filter(|probe| probe.late) {
+        if let Some(racks) = between(probe, racks) {
+            *late.entry(racks).or_default() += 1;
+        }
+    }
+    late.into_iter().filter(|(_, count)| *count >= GAPS_MIN * ROW_MIN).map(|(racks, _)| racks).collect()
 }
 
 /// Whether several hosts of both racks have their part in a row.
