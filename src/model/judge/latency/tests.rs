@@ -78,3 +78,27 @@ proptest! {
         prop_assert_eq!(found, [(host, FindingKind::Latency)]);
     }
 }
+
+/// Hosts, and pairs, that are late where these are.
+fn ways(late: impl Fn(u16, u16, u64) -> bool) -> (Vec<u16>, Vec<(u16, u16)>) {
+    let mut field = Field::of(8);
+    field.idle(StageKind::Load, 8, |a, b, tick| {
+        Some(noise(a, b, tick) + if late(a, b, tick) { 4_000 } else { 0 })
+    });
+    let found = findings(&field.seen, &[], &Racks::of(&field.seen));
+    let pairs = found.pairs.into_iter().map(|((a, b), _)| (a.0, b.0));
+    (found.hosts.into_iter().map(|(host, _)| host.0).collect(), pairs.collect())
+}
+
+#[test]
+fn two_hosts_that_are_late_with_each_other_alone_are_a_path_and_no_host() {
+    let between = |a: u16, b: u16| [(1, 2), (2, 1)].contains(&(a, b));
+    assert_eq!(ways(|a, b, _| between(a, b)), (vec![], vec![(1, 2)]));
+    assert_eq!(ways(|a, b, tick| between(a, b) && tick % 5 == 0), (vec![], vec![(1, 2)]), "again and again");
+    assert_eq!(ways(|a, b, _| (a, b) == (1, 2)), (vec![], vec![]), "asked one way alone");
+    assert_eq!(ways(|a, b, tick| between(a, b) && tick % 20 == 0), (vec![], vec![]), "a moment's");
+    assert_eq!(ways(|a, b, _| a == 1 || b == 1), (vec![1], vec![]), "with everybody: the host's");
+    let some =
+        |a: u16, b: u16, tick: u64| between(a, b) || (a == 1 && (tick + u64::from(b)).is_multiple_of(30));
+    assert_eq!(ways(some), (vec![], vec![(1, 2)]), "more with one than with all others together");
+}

@@ -53,3 +53,20 @@ fn at_high_rates_a_host_s_own_cores_reorder_and_nobody_is_accused() {
     });
     assert!(findings(&field.seen, &[], &Racks::of(&field.seen)).hosts.is_empty());
 }
+
+#[test]
+fn what_two_hosts_show_with_each_other_alone_is_their_path_s() {
+    let of = |share: f64| {
+        let mut field = Field::of(8);
+        field.frames(512, 7_000, 0.05, |from, to, sent| DatagramFlow {
+            received: sent,
+            reordered: if [(1, 2), (2, 1)].contains(&(from, to)) { (sent as f64 * share) as u64 } else { 0 },
+            ..DatagramFlow::default()
+        });
+        let found = findings(&field.seen, &[], &Racks::of(&field.seen));
+        assert!(found.hosts.is_empty(), "{:?}", found.hosts);
+        found.pairs.into_iter().map(|((a, b), _)| (a.0, b.0)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(0.02), [(1, 2)]);
+    assert_eq!(of(0.003), [], "three of a thousand each way may be chance");
+}

@@ -65,3 +65,21 @@ fn who_is_always_slow_did_not_fall() {
     let (falls, _) = found(0.0);
     assert!(falls.contains(&2), "who carries nothing at all is not slow");
 }
+
+#[test]
+fn two_hosts_that_are_slow_with_each_other_alone_are_a_path() {
+    let of = |share: f64, is_slow: fn(u16, u16) -> bool| {
+        let mut field = Field::of(8);
+        for _ in 0..2 {
+            field.matchings(|from, to, _| 57e6 * if is_slow(from, to) { share } else { 1.0 });
+        }
+        let found = findings(&field.seen, &[]);
+        let hosts: Vec<u16> = found.hosts.into_iter().map(|(host, _)| host.0).collect();
+        (hosts, found.pairs.into_iter().map(|((a, b), _)| (a.0, b.0)).collect::<Vec<_>>())
+    };
+    let between: fn(u16, u16) -> bool = |a, b| [(1, 2), (2, 1)].contains(&(a, b));
+    assert_eq!(of(0.5, between), (vec![], vec![(1, 2)]));
+    assert_eq!(of(0.85, between), (vec![], vec![]), "within what chance does");
+    assert_eq!(of(0.5, |a, b| (a, b) == (1, 2)), (vec![], vec![]), "one way alone");
+    assert_eq!(of(0.5, |a, b| a == 1 || b == 1), (vec![1], vec![]), "with everybody: the host's");
+}
