@@ -80,6 +80,7 @@ impl Explained {
     /// Takes falls out that are something else's doing, after all.
     pub fn forget(&mut self, is_else: impl Fn(usize) -> bool) {
         self.shared.retain(|index| !is_else(*index));
+        self.by.retain(|index, _| !is_else(*index));
         for indices in self.own.values_mut().chain(self.paths.values_mut()) {
             indices.retain(|index| !is_else(*index));
         }
