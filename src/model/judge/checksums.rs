@@ -19,11 +19,9 @@
 //!
 //! Where so many are damaged that packets are lost: `loss`. Payload that was compared: `corruption`.
 
-use std::collections::BTreeMap;
-
 use super::{
     cause,
-    localise::{self, MOST},
+    localise::{self, MOST, Pairs},
     poisson::Share,
     rack::{Racks, Symptom},
     seen::{RoundSeen, Seen, Way},
@@ -59,8 +57,8 @@ pub struct Counted {
 }
 
 /// Of each pair, from one host to another: seconds told of it alone, and what was counted in them.
-fn pairs(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
-    let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
+fn pairs(seen: &Seen, kind: StageKind) -> Pairs {
+    let mut pairs = Pairs::new();
     for (to, told) in &seen.checksums {
         for counted in told {
             if let Some(from) = only_sender(seen, kind, *to, counted) {
@@ -98,9 +96,10 @@ pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     if seen.checksums.values().flatten().all(|counted| counted.errors == 0) {
         return Found::default();
     }
-    let mut trials = localise::trials(&pairs(seen, StageKind::Load), |share| share.events > 0);
-    let crossings = racks.bad(&trials);
-    trials.retain(|trial| !racks.lie_on(&crossings, trial.from, trial.to));
+    let mut pairs = pairs(seen, StageKind::Load);
+    let is_bad = |share: Share| share.events > 0;
+    let crossings = racks.set_apart(&mut pairs, is_bad);
+    let trials = localise::trials(&pairs, is_bad);
     let (blames, _) = localise::explain_away(&trials, MOST);
     let hosts = localise::by_host(&blames).into_iter().filter_map(|(host, sides)| {
         let places: Vec<usize> = sides.iter().flat_map(|side| side.trials.iter().copied()).collect();

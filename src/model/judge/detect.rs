@@ -52,13 +52,13 @@ pub fn detect(seen: &Seen) -> Detected {
     let mut falls = falls::all(seen);
     falls.extend(outage::falls(seen, &falls));
     let racks = Racks::of(seen);
-    let (by_themselves, (mut explained, (mut crossings, paced))) = rayon::join(
+    let (mut by_themselves, (mut explained, (mut crossings, paced))) = rayon::join(
         || by_themselves(seen, &falls, &racks),
         || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &racks, &falls)),
     );
-    let (frames, corruption) = (frames::findings(seen, &racks), corruption::findings(seen, &racks));
-    for found in [&by_themselves, &frames, &corruption] {
-        crossings.take(found.crossings.clone());
+    let (mut frames, mut corruption) = (frames::findings(seen, &racks), corruption::findings(seen, &racks));
+    for found in [&mut by_themselves, &mut frames, &mut corruption] {
+        crossings.take(std::mem::take(&mut found.crossings));
     }
     // What collapses on a crossing that is bad, and goes on answering, is the crossing's.
     let crosses = |fall: &Fall| {

@@ -251,16 +251,16 @@ fn set_shared_apart(seen: &Seen, falls: &[Fall], explained: &mut Explained) {
         return;
     }
     let own: Vec<usize> = explained.own.values().flatten().copied().collect();
+    let mut shared: BTreeSet<usize> = BTreeSet::new();
     for &index in &own {
         let onset = falls[index].since;
         let together: BTreeSet<usize> =
             own.iter().copied().filter(|other| is_with(&falls[*other], onset)).collect();
         if hosts_of(falls, &together).len() as f64 > SHARED * seen.hosts.len() as f64 {
-            explained.shared.extend(together);
+            shared.extend(together);
         }
     }
-    explained.shared.extend(of_machine(seen, falls, explained));
-    let shared = std::mem::take(&mut explained.shared);
+    shared.extend(of_machine(seen, falls, explained));
     explained.forget(|index| shared.contains(&index));
     explained.shared = shared;
 }

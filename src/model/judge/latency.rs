@@ -25,7 +25,7 @@ use hdrhistogram::Histogram;
 use super::{
     cause,
     falls::Fall,
-    localise::{self, MOST, Trial},
+    localise::{self, MOST, Pairs},
     paths::{self, Pair},
     poisson::Share,
     quiet::{self, Calm},
@@ -58,7 +58,7 @@ const LATE_SHARE: f64 = 0.01;
 const CROSSING_LATE_SHARE: f64 = 0.05;
 
 /// Late probes of a host in all: fewer are a moment's, not a card's.
-const LATE_MIN: usize = 6;
+const LATE_MIN: u64 = 6;
 
 /// Partners below which one may well have more late echoes with a late host than all others.
 const PARTNERS_TELL: usize = 4;
@@ -84,9 +84,6 @@ pub const LATE_PROBES: &str = "late_probes";
 /// By observer and target: round trips, microseconds; what had no answer counts as a second,
 /// so that a silence is not left out of its own measure.
 type Trips = BTreeMap<(HostId, HostId), Vec<u32>>;
-
-/// By observer and target: how many were late.
-type Pairs = BTreeMap<Pair, Share>;
 
 /// Round trips of one state, without those of hosts that were down.
 pub fn trips(seen: &Seen, falls: &[Fall], ticks: &[Option<Calm>], state: Calm) -> Trips {
@@ -147,12 +144,12 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
         trips.retain(|(from, to), _| !racks.lie_on(&bad, *from, *to));
         across = across.with(symptom, crossings);
         let Some(limit) = limit_us(p99s(&trips).into_iter()) else { continue };
-        for (pair, own) in &trips {
-            let late = own.iter().filter(|us| is_late(**us, limit)).count() as u64;
-            pairs.entry(*pair).or_default().add(Share { events: late, of: own.len() as u64 });
+        let late = late(&trips, limit);
+        for (pair, share) in &late {
+            pairs.entry(*pair).or_default().add(*share);
         }
-        for host in late_hosts(&trips, limit) {
-            let own: Vec<u32> = of_host(&trips, host, |_| true).collect();
+        for host in late_hosts(&trips, &late) {
+            let own: Vec<u32> = of_host(&trips, host).collect();
             let finding = finding(seen, host, kind, &own, limit, &trips);
             // What is late in a quiet network is late under load for the same reason.
             found.entry(host).or_insert(finding);
@@ -164,7 +161,7 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 
 /// Findings on two hosts whose echoes are late with each other alone, all the time or again and again.
 fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
-    let enough = |share: Share| share.events >= LATE_MIN as u64 && share.rate() >= PATH_LATE_SHARE;
+    let enough = |share: Share| share.events >= LATE_MIN && share.rate() >= PATH_LATE_SHARE;
     let back = |a, b| pairs.get(&(b, a)).copied().unwrap_or_default();
     let both_ways = pairs.iter().filter(|((a, b), share)| a < b && enough(**share) && enough(back(*a, *b)));
     let found = both_ways.filter_map(|((a, b), share)| {
@@ -193,59 +190,61 @@ fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
 fn late_crossings(trips: &Trips, racks: &Racks) -> BTreeMap<Crossing, f64> {
     let within = p99s(trips).into_iter().filter(|((from, to), _)| racks.crossing(*from, *to).is_none());
     let limit = limit_us(within).filter(|_| racks.are_told());
-    limit.map(|limit| racks.bad(&trials(trips, limit, CROSSING_LATE_SHARE))).unwrap_or_default()
+    let is_bad = |share: Share| share.rate() > CROSSING_LATE_SHARE;
+    limit.map(|limit| racks.bad(&localise::trials(&late(trips, limit), is_bad))).unwrap_or_default()
 }
 
-/// Answered round trips between a host and such others, as observer and as target.
-fn of_host(trips: &Trips, host: HostId, with: impl Fn(HostId) -> bool) -> impl Iterator<Item = u32> {
-    let own = trips
-        .iter()
-        .filter(move |((from, to), _)| (*from == host && with(*to)) || (*to == host && with(*from)));
+/// Answered round trips between a host and others, as observer and as target.
+fn of_host(trips: &Trips, host: HostId) -> impl Iterator<Item = u32> {
+    let own = trips.iter().filter(move |((from, to), _)| *from == host || *to == host);
     own.flat_map(|(_, all)| all.iter().copied().filter(|us| *us < ANSWER_US as u32))
-}
-
-/// Who asked a host, or was asked by it.
-fn partners(trips: &Trips, host: HostId) -> BTreeSet<HostId> {
-    let own = trips.keys().filter(|(from, to)| *from == host || *to == host);
-    own.map(|(from, to)| if *from == host { *to } else { *from }).collect()
 }
 
 fn is_late(us: u32, limit: f64) -> bool {
     us < ANSWER_US as u32 && f64::from(us) > limit
 }
 
-/// A trial for each pair that asked, bad where more than such a share was late.
-fn trials(trips: &Trips, limit: f64, share: f64) -> Vec<Trial> {
-    let trial = |((from, to), own): (&(HostId, HostId), &Vec<u32>)| {
-        let late = own.iter().filter(|us| is_late(**us, limit)).count() as f64;
-        Trial { from: *from, to: *to, bad: late > share * own.len() as f64, weight: late }
+/// How many of the echoes of each pair that asked were late.
+fn late(trips: &Trips, limit: f64) -> Pairs {
+    let share = |own: &Vec<u32>| Share {
+        events: own.iter().filter(|us| is_late(**us, limit)).count() as u64,
+        of: own.len() as u64,
     };
-    trips.iter().filter(|(_, own)| !own.is_empty()).map(trial).collect()
+    trips.iter().filter(|(_, own)| !own.is_empty()).map(|(pair, own)| (*pair, share(own))).collect()
 }
 
 /// The hosts that explain late pairs, over both sides.
-fn late_hosts(trips: &Trips, limit: f64) -> BTreeSet<HostId> {
-    let (blames, _) = localise::explain_away(&trials(trips, limit, LATE_SHARE), MOST);
+fn late_hosts(trips: &Trips, late: &Pairs) -> BTreeSet<HostId> {
+    let trials = localise::trials(late, |share| share.rate() > LATE_SHARE);
+    let (blames, _) = localise::explain_away(&trials, MOST);
     let mut told = BTreeSet::new();
     for host in blames.iter().map(|blame| blame.host) {
-        let all = of_host(trips, host, |_| true).count();
+        let all = of_host(trips, host).count();
         // What another host is to blame for first is not this one's as well.
-        let late_with = |other: HostId| {
-            of_host(trips, host, |with| with == other).filter(|us| is_late(*us, limit)).count()
-        };
-        let with: Vec<usize> =
-            partners(trips, host).difference(&told).map(|other| late_with(*other)).collect();
-        let late: usize = with.iter().sum();
-        let most_with_one = with.iter().max().copied().unwrap_or_default();
+        let with = late_with(late, host, &told);
+        let late: u64 = with.values().sum();
+        let most_with_one = with.values().max().copied().unwrap_or_default();
         // More with one than with all others together is that path's.
         let of_a_path = with.len() >= PARTNERS_TELL && 2 * most_with_one > late;
         let some = all >= PROBES_MIN && late as f64 > LATE_SHARE * all as f64 && !of_a_path;
-        let most = all >= PROBES_MOST_MIN && late * 2 > all;
+        let most = all >= PROBES_MOST_MIN && late as usize * 2 > all;
         if late >= LATE_MIN && (some || most) {
             told.insert(host);
         }
     }
     told
+}
+
+/// Late echoes of a host with each partner, but for some, as observer and as target.
+fn late_with(late: &Pairs, host: HostId, but: &BTreeSet<HostId>) -> BTreeMap<HostId, u64> {
+    let mut with: BTreeMap<HostId, u64> = BTreeMap::new();
+    for ((from, to), share) in late.iter().filter(|((from, to), _)| *from == host || *to == host) {
+        let other = if *from == host { *to } else { *from };
+        if !but.contains(&other) {
+            *with.entry(other).or_default() += share.events;
+        }
+    }
+    with
 }
 
 fn finding(seen: &Seen, host: HostId, kind: FindingKind, own: &[u32], limit: f64, trips: &Trips) -> Finding {

@@ -73,13 +73,16 @@ pub fn typical(pairs: impl IntoIterator<Item = ((HostId, HostId), f64)>) -> Opti
     robust::typical_of_pairs(&samples, hosts.len())
 }
 
-/// The same of what each pair lost, missed or saw of so many; 0 of no pairs.
-pub fn typical_share(pairs: &BTreeMap<(HostId, HostId), Share>) -> f64 {
+/// What each pair lost, missed or saw of so many, from one host to another.
+pub type Pairs = BTreeMap<(HostId, HostId), Share>;
+
+/// The same of pairs; 0 of none.
+pub fn typical_share(pairs: &Pairs) -> f64 {
     typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0)
 }
 
 /// A trial for each pair, in their order: bad where its share is.
-pub fn trials(pairs: &BTreeMap<(HostId, HostId), Share>, is_bad: impl Fn(Share) -> bool) -> Vec<Trial> {
+pub fn trials(pairs: &Pairs, is_bad: impl Fn(Share) -> bool) -> Vec<Trial> {
     let trial = |((from, to), share): (&(HostId, HostId), &Share)| Trial {
         from: *from,
         to: *to,
@@ -90,11 +93,7 @@ pub fn trials(pairs: &BTreeMap<(HostId, HostId), Share>, is_bad: impl Fn(Share) 
 }
 
 /// A trial for each pair, in their order: bad where its share is, and `factor` times what is typical.
-pub fn beyond_typical(
-    pairs: &BTreeMap<(HostId, HostId), Share>,
-    factor: f64,
-    is_bad: impl Fn(Share) -> bool,
-) -> Vec<Trial> {
+pub fn beyond_typical(pairs: &Pairs, factor: f64, is_bad: impl Fn(Share) -> bool) -> Vec<Trial> {
     let least = factor * typical_share(pairs);
     trials(pairs, |share| is_bad(share) && share.rate() >= least)
 }

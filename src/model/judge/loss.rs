@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use super::{
     falls::{self, Fall},
-    localise::{self, Blame, MOST, Trial},
+    localise::{self, Blame, MOST, Pairs, Trial},
     poisson::Share,
     rack::Crossings,
     robust,
@@ -141,8 +141,6 @@ pub fn findings(seen: &Seen, paced: &Paced<'_>, crossings: &Crossings) -> Vec<(H
 }
 
 /// What each pair lost in all paced rounds of one kind.
-type Pairs = BTreeMap<(HostId, HostId), Share>;
-
 fn pairs(lost: &[Lost<'_>]) -> Pairs {
     let mut pairs = Pairs::new();
     for Lost { flow, share, .. } in lost {

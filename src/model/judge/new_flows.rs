@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::Fall,
-    localise::{self, MOST},
+    localise::{self, MOST, Pairs},
     outage::{self, held::Held},
     poisson::Share,
     rack::{Racks, Symptom},
@@ -77,8 +77,8 @@ fn told(seen: &Seen, kind: StageKind) -> impl Iterator<Item = (RunTime, &FlowSee
 }
 
 /// Attempts begun and missing, between pairs, in stages of a kind.
-fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
-    let mut pairs: BTreeMap<(HostId, HostId), Share> = BTreeMap::new();
+fn attempts(seen: &Seen, kind: StageKind) -> Pairs {
+    let mut pairs = Pairs::new();
     for (_, flow, told) in told(seen, kind) {
         let pair = pairs.entry((flow.from, flow.to)).or_default();
         pair.of += told.tried;
@@ -94,8 +94,7 @@ fn attempts(seen: &Seen, kind: StageKind) -> BTreeMap<(HostId, HostId), Share> {
 /// Findings of flows that never came to be.
 pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     let mut pairs = attempts(seen, StageKind::Load);
-    let crossings = racks.bad(&localise::trials(&pairs, is_bad));
-    pairs.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
+    let crossings = racks.set_apart(&mut pairs, is_bad);
     let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
     let (blames, _) = localise::explain_away(&trials, MOST);

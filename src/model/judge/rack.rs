@@ -83,13 +83,9 @@ impl Crossings {
         self.symptoms.extend(symptoms);
     }
 
-    fn of_pair(&self, from: HostId, to: HostId) -> Option<Crossing> {
-        self.racks.crossing(from, to)
-    }
-
     /// Whether what was lost between two hosts is the doing of a lossy crossing.
     pub fn loses(&self, from: HostId, to: HostId) -> bool {
-        let crossing = self.of_pair(from, to);
+        let crossing = self.racks.crossing(from, to);
         crossing.is_some_and(|crossing| self.symptoms.contains_key(&(crossing, Symptom::Loss)))
     }
 
@@ -100,7 +96,7 @@ impl Crossings {
 
     /// Whether what passes between two hosts crosses what is bad as a whole.
     pub fn troubles(&self, a: HostId, b: HostId) -> bool {
-        [self.of_pair(a, b), self.of_pair(b, a)].iter().flatten().any(|crossing| {
+        [self.racks.crossing(a, b), self.racks.crossing(b, a)].iter().flatten().any(|crossing| {
             self.narrow.contains_key(crossing) || self.symptoms.keys().any(|(own, _)| own == crossing)
         })
     }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::{self, Fall},
-    localise::{self, MOST, Trial},
+    localise::{self, MOST, Pairs, Trial},
     paths::{self, Pair},
     poisson::Share,
     rack::{Racks, Symptom},
@@ -61,8 +61,7 @@ const SYMPTOMS: [(FindingKind, Symptom, Count); 2] = [
 pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     let found = SYMPTOMS.iter().map(|(kind, symptom, count)| {
         let mut pairs = pairs(seen, falls, *count);
-        let crossings = racks.bad(&localise::trials(&pairs, is_bad));
-        pairs.retain(|(from, to), _| !racks.lie_on(&crossings, *from, *to));
+        let crossings = racks.set_apart(&mut pairs, is_bad);
         of_kind(seen, *kind, &pairs).with(*symptom, crossings)
     });
     found.reduce(Found::and).unwrap_or_default()
@@ -87,9 +86,6 @@ fn share(seen: &Seen, id: FlowId, count: Count) -> Option<Share> {
 fn is_bad(share: Share) -> bool {
     share.events >= EVENTS_MIN && share.rate() >= SHARE_MIN
 }
-
-/// What pairs show.
-type Pairs = BTreeMap<(HostId, HostId), Share>;
 
 fn pairs(seen: &Seen, falls: &[Fall], count: Count) -> Pairs {
     let mut pairs = Pairs::new();

@@ -62,8 +62,7 @@ pub const EVERY_S: &str = "every_s";
 
 /// Findings of stalls.
 pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
-    let ticks = quiet::ticks(seen, StageKind::Load);
-    let probes = Probe::all(seen, &ticks);
+    let probes = Probe::all(seen, &quiet::ticks(seen, StageKind::Load));
     let hosts: Vec<HostId> = seen.hosts.iter().map(|host| host.id).collect();
     let of_host = |host: HostId| {
         let gaps = gaps::of_host(&probes, host, |at_us| fell(falls, host, at_us));
@@ -76,7 +75,7 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
         .into_iter()
         .filter(|(_, gaps)| gaps.len() >= GAPS_MIN && gaps.len() as f64 >= 3.0 * typical)
         .map(|(host, gaps)| (host, finding(seen, host, &gaps)));
-    Found::on_hosts(hosts.collect()).with(Symptom::Stalls, uplink::crossings(seen, &ticks, racks))
+    Found::on_hosts(hosts.collect()).with(Symptom::Stalls, uplink::crossings(&probes, racks))
 }
 
 /// Whether a probe may lie in a gap: late by [`LATE_US`], or lost.

@@ -112,7 +112,7 @@ pub struct Levels {
 
 /// A stretch that was at some level or above: for how many slots, and how many gaps between rounds it had,
 /// in which a card may recover a little.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Stretch {
     held: usize,
     breaks: usize,

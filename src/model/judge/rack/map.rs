@@ -4,8 +4,9 @@
 //!
 //! A crossing is bad when most of what was measured over it is, from most of the first rack's hosts, and
 //! within both racks next to nothing is, once the pairs of hosts that are sick within their own rack are
-//! left out; and no single host has its part in all of the bad ones. Of what never happens on healthy ways a few bad ones tell, if several senders and several
-//! receivers have their part in them and none lies within a rack.
+//! left out; and no single host has its part in all of the bad ones. Of what never happens on healthy ways
+//! a few bad ones tell, if several senders and several receivers have their part in them and none lies
+//! within a rack.
 //!
 //! # What does not belong here
 //!
@@ -16,7 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{
     fleet::host::HostId,
     judge::{
-        localise::{self, ANY, MOST, Rule, Trial},
+        localise::{self, ANY, MOST, Pairs, Rule, Trial},
+        poisson::Share,
         seen::Seen,
     },
 };
@@ -113,6 +115,13 @@ impl Racks {
             are_of_several(own) && clean(&crossing.0) && clean(&crossing.1)
         };
         across.into_iter().filter(is_bad).map(|(crossing, own)| (crossing, share(&own))).collect()
+    }
+
+    /// Takes the pairs out that lie on crossings most of whose pairs are bad; these crossings.
+    pub fn set_apart(&self, pairs: &mut Pairs, is_bad: impl Fn(Share) -> bool) -> BTreeMap<Crossing, f64> {
+        let crossings = self.bad(&localise::trials(pairs, is_bad));
+        pairs.retain(|(from, to), _| !self.lie_on(&crossings, *from, *to));
+        crossings
     }
 
     /// Where trials lie, without those of hosts that are sick within their own rack: these say nothing of it.

@@ -84,7 +84,7 @@ pub(super) fn of(
             continue;
         }
         let Some(bps) = slow::steady_bps(&flow.slots) else { continue };
-        match crossings.of_pair(flow.from, flow.to) {
+        match crossings.racks.crossing(flow.from, flow.to) {
             Some(crossing) => {
                 let together = across.entry(crossing).or_default().entry(flow.round).or_default();
                 together.senders.insert(flow.from);
@@ -129,7 +129,8 @@ pub(super) fn crowded(crossings: &Crossings, seen: &Seen) -> BTreeSet<FlowId> {
     let narrow = &crossings.narrow;
     let mut asked: BTreeMap<(usize, Crossing), (f64, Vec<FlowId>)> = BTreeMap::new();
     for (id, flow) in &seen.flows {
-        let crossing = crossings.of_pair(flow.from, flow.to).filter(|crossing| narrow.contains_key(crossing));
+        let crossing =
+            crossings.racks.crossing(flow.from, flow.to).filter(|crossing| narrow.contains_key(crossing));
         if let (Some(crossing), Some(rate)) = (crossing, flow.rate) {
             let (bps, flows) = asked.entry((flow.round, crossing)).or_default();
             *bps += rate.bps() as f64;

@@ -49,6 +49,8 @@ pub(super) struct Probe {
     pub from: HostId,
     pub to: HostId,
     pub late: bool,
+    /// What the network carried then.
+    pub calm: Calm,
 }
 
 impl Probe {
@@ -57,10 +59,10 @@ impl Probe {
         let mut probes: Vec<Self> = Vec::new();
         for (from, to) in seen.probes.pairs(Asked::Echo) {
             let outcome = seen.probes.outcomes(from, to, Asked::Echo);
-            for (tick, _) in (0..).zip(ticks).filter(|(_, state)| state.is_some()) {
-                let Some(outcome) = outcome(tick) else { continue };
+            for (tick, calm) in (0..).zip(ticks) {
+                let Some((calm, outcome)) = calm.zip(outcome(tick)) else { continue };
                 let at_us = tick * TICK_US + moment_us(from, to);
-                probes.push(Self { at_us, from, to, late: is_late(outcome) });
+                probes.push(Self { at_us, from, to, late: is_late(outcome), calm });
             }
         }
         probes.sort_by_key(|probe| (probe.at_us, probe.from, probe.to));
@@ -87,12 +89,19 @@ pub(super) fn of(
     in_question: impl Fn(&Probe) -> bool,
     is_its: impl Fn(&[&Probe]) -> bool,
 ) -> Vec<Gap> {
-    let (own, others): (Vec<&Probe>, Vec<&Probe>) = probes.iter().partition(|probe| in_question(probe));
+    let own: Vec<&Probe> = probes.iter().filter(|probe| in_question(probe)).collect();
+    // Late in the same moments as the others: the machine's, or the switch's.
+    let is_shared = |from: u64, to: u64| {
+        let first = probes.partition_point(|probe| probe.at_us < from);
+        let end = probes.partition_point(|probe| probe.at_us <= to);
+        let others: Vec<&Probe> = probes[first..end].iter().filter(|probe| !in_question(probe)).collect();
+        others.iter().filter(|probe| probe.late).count() as f64 > OTHERS_MAX * others.len() as f64
+    };
     let late = own.iter().filter(|probe| probe.late).count();
     let (mut gaps, mut in_gaps) = (Vec::new(), 0);
     for row in own.chunk_by(|a, b| a.late && b.late).filter(|row| row[0].late && row.len() >= ROW_MIN) {
         let (from, to) = (row[0].at_us, row[row.len() - 1].at_us);
-        if to - from < GAP_MAX_US && !is_shared(&others, from, to) && is_its(row) {
+        if to - from < GAP_MAX_US && !is_shared(from, to) && is_its(row) {
             gaps.push((from, to - from));
             in_gaps += row.len();
         }
@@ -100,12 +109,4 @@ pub(super) fn of(
     let mostly = in_gaps as f64 >= IN_GAPS_MIN * late as f64;
     let rarely = late as f64 <= LATE_MAX * own.len() as f64;
     if mostly && rarely { gaps } else { Vec::new() }
-}
-
-/// Whether others' echoes were late in the same moments.
-fn is_shared(others: &[&Probe], from: u64, to: u64) -> bool {
-    let first = others.partition_point(|probe| probe.at_us < from);
-    let end = others.partition_point(|probe| probe.at_us <= to);
-    let within = &others[first..end];
-    within.iter().filter(|probe| probe.late).count() as f64 > OTHERS_MAX * within.len() as f64
 }

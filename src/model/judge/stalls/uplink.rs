@@ -13,18 +13,16 @@ use crate::model::{
     judge::{
         quiet::Calm,
         rack::{Crossing, Racks},
-        seen::Seen,
     },
 };
 
 /// Crossings that hold everything up again and again, with the share of their pairs that showed it.
-pub(super) fn crossings(seen: &Seen, ticks: &[Option<Calm>], racks: &Racks) -> BTreeMap<Crossing, f64> {
-    let idle: Vec<Option<Calm>> = ticks.iter().map(|tick| tick.filter(|calm| *calm == Calm::Idle)).collect();
+pub(super) fn crossings(probes: &[Probe], racks: &Racks) -> BTreeMap<Crossing, f64> {
     let mut found = BTreeMap::new();
     if !racks.are_told() {
         return found;
     }
-    let probes = Probe::all(seen, &idle);
+    let probes: Vec<Probe> = probes.iter().copied().filter(|probe| probe.calm == Calm::Idle).collect();
     for (a, b) in often_late(&probes, racks) {
         let is_between = |probe: &Probe| between(probe, racks).is_some_and(|racks| racks == (a, b));
         let gaps = gaps::of(&probes, is_between, |row| is_of_several(row, racks, a, b));
