@@ -393,6 +393,34 @@ fn an_interrupted_run_ends_with_130_and_a_partial_verdict() {
     assert_eq!(summary.verdict, nicburn::model::judge::summary::FleetVerdict::Interrupted);
 }
 
+/// Somebody ends the scoreboard: so does its run, of which nothing is left, nor is it counted.
+#[test]
+fn a_stopped_scoreboard_leaves_nothing_behind() {
+    let _turn = turn();
+    let out = tempfile::tempdir().expect("a folder");
+    let state = tempfile::tempdir().expect("a folder");
+    let mark = format!("NICBURN_STATE_DIR={}", state.path().display());
+    let score = nicburn()
+        .args(["lab", "score", "--seeds", "0", "--only", "late-answers", "--out"])
+        .arg(out.path())
+        .env("NICBURN_STATE_DIR", state.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let scratch = out.path().join(format!("score-{}", score.id()));
+    let record = || fs::read_to_string(scratch.join("latest/record.jsonl")).unwrap_or_default();
+    let begun = within(Duration::from_secs(30), || record().contains("\"kind\":\"load\""));
+    let kill =
+        Command::new("kill").args(["-TERM", &score.id().to_string()]).status().expect("kill is installed");
+    let done = score.wait_with_output().expect("it was ours");
+    assert!(begun && kill.success(), "{}", said(&done));
+    assert_eq!(done.status.code(), Some(130), "{}", said(&done));
+    let left: Vec<_> = fs::read_dir(out.path()).expect("a folder").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let gone = within(Duration::from_secs(2), || processes_with(&mark).is_empty());
+    assert!(gone, "left behind: {:?}", processes_with(&mark));
+}
+
 /// The lab's other shapes: racks, IPv6, control beside the data.
 #[test]
 fn racks_ipv6_and_separate_control_give_the_same_verdict() {

@@ -31,6 +31,9 @@ use crate::{
 /// Events between coordinator and terminal; the coordinator drops what does not fit.
 const EVENTS_MAX: usize = 1024;
 
+/// Folders of workers' logs that stay when their runs were killed: enough to compare some.
+const LOGS_KEPT: usize = 8;
+
 /// How long a lab's workers get to join: they are local processes, started at once.
 const LAB_WAIT: Duration = Duration::from_secs(30);
 
@@ -121,6 +124,7 @@ fn enter_lab(
     spec: &LabSpec,
     faults: Vec<Fault>,
 ) -> Result<(Door, LabStage), Failure> {
+    files::forget_ended(state_dir, "workers", LOGS_KEPT);
     let logs = state_dir.join(format!("workers-{}", std::process::id()));
     files::create_private(&logs)?;
     let lab = super::lab::start(exe, spec)?;

@@ -45,6 +45,25 @@ pub(super) fn create_private(dir: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(error).help("name another one in NICBURN_STATE_DIR"))
 }
 
+/// Removes folders `PREFIX-PID` of processes that were killed before they could, but for the
+/// newest `kept`: somebody may want to read those.
+pub(super) fn forget_ended(dir: &Path, prefix: &str, kept: usize) {
+    let ended = |name: &str| {
+        let pid = name.strip_prefix(prefix)?.strip_prefix('-')?.parse::<u32>().ok()?;
+        (!Path::new("/proc").join(pid.to_string()).exists()).then_some(())
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut old: Vec<_> = entries
+        .filter(|entry| entry.file_name().to_str().and_then(ended).is_some())
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    old.sort();
+    for (_, path) in &old[..old.len().saturating_sub(kept)] {
+        // What cannot be removed now is tried again by the next run.
+        let _ = fs::remove_dir_all(path);
+    }
+}
+
 /// The executable of this process, for the processes that it starts.
 pub(super) fn this_executable() -> Result<PathBuf, Failure> {
     std::env::current_exe().context("cannot find the path of this executable").map_err(Failure::failed)
@@ -93,6 +112,22 @@ mod tests {
         write_whole(&path, "new\n").expect("written again");
         assert_eq!(fs::read_to_string(&path).expect("read"), "new\n");
         assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn folders_of_ended_processes_go_but_for_the_newest() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let own = format!("workers-{}", std::process::id());
+        // No process has a number beyond 2^22, the most that Linux gives.
+        let names = ["workers-4194305", "workers-4194306", "runs-4194307", "workers-x", &own];
+        for name in names {
+            fs::create_dir(dir.path().join(name)).expect("made");
+        }
+        fs::write(dir.path().join("workers-4194306/log"), "younger").expect("written");
+        forget_ended(dir.path(), "workers", 1);
+        let left = |name: &&str| dir.path().join(name).exists();
+        assert_eq!(names.iter().filter(|name| left(name)).count(), 4);
+        assert!(!left(&"workers-4194305"));
     }
 
     #[test]

@@ -4,31 +4,29 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::Write as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 
 use anyhow::{Context as _, anyhow};
 
 use super::{args::ScoreArgs, exit, failure::Failure, files, lab, output, scenarios};
 use crate::{
-    lab::score::{self, Case, Heard, Load, Outcome, cases},
+    lab::score::{self, Case, Load, Outcome, cases},
     model::judge::summary::{FleetVerdict, Summary},
-    sys::contained,
     worker::bench::Machine,
 };
 
+mod child;
 mod kept;
+
+use child::{Runner, Said};
 
 /// The file that outcomes are appended to, and the two that are made of it.
 const LINES: &str = "scoreboard.jsonl";
 const PAGE: &str = "scoreboard.md";
 const TALLY: &str = "scoreboard.json";
-
-/// The longest that one run may take: the whole of `accept` with confirmation, twice.
-const RUN_MAX: Duration = Duration::from_secs(420);
 
 /// One case with one seed.
 #[derive(Clone, Copy)]
@@ -61,8 +59,9 @@ pub(super) fn main(args: &ScoreArgs) -> Result<u8, Failure> {
         lab::can_be_built()?;
     }
     output::note(&format!("{} runs, {} of them done", turns.len(), turns.len() - left.len()));
+    let mut runner = Runner::new()?;
     for (at, turn) in left.iter().enumerate() {
-        let outcome = run(turn, &out, args.keep.as_deref())?;
+        let outcome = run(turn, &mut runner, &out, args.keep.as_deref())?;
         output::note(&format!("{:>3} of {}  {}", at + 1, left.len(), told(&outcome)));
         append(&out.join(LINES), &outcome)?;
         outcomes.push(outcome);
@@ -190,7 +189,7 @@ impl Drop for Scratch {
 }
 
 /// One run, from its flags to its outcome.
-fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure> {
+fn run(turn: &Turn, runner: &mut Runner, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure> {
     let drawn = score::drawn(turn.case, turn.seed);
     let scratch = Scratch::new(out)?;
     let scenario = scenario(turn.case, &scratch.0)?;
@@ -201,10 +200,12 @@ fn run(turn: &Turn, out: &Path, keep: Option<&Path>) -> Result<Outcome, Failure>
         .args(["--lab", &turn.case.hosts.to_string(), "--seed", &turn.seed.to_string(), "--out"])
         .arg(&scratch.0)
         .args(&drawn.flags)
-        .args(drawn.faults.iter().flat_map(|fault| ["--fault", fault]))
-        .stdin(Stdio::null());
-    contained::tie(&mut command);
-    let (heard, log) = listen(&mut command)?;
+        .args(drawn.faults.iter().flat_map(|fault| ["--fault", fault]));
+    let Said { heard, log, stopped } = runner.run(command)?;
+    if stopped {
+        let error = anyhow!("{}, seed {}: stopped before its end", turn.case.name, turn.seed);
+        return Err(Failure::interrupted(error).help("the same command again goes on with it"));
+    }
     let folder = scratch.0.join("latest");
     let Ok(text) = fs::read_to_string(folder.join("summary.json")) else {
         output::note(&format!(
@@ -239,31 +240,6 @@ fn scenario(case: &Case, scratch: &Path) -> Result<PathBuf, Failure> {
     let path = scratch.join("accept.toml");
     fs::write(&path, text).context("cannot write a scenario").map_err(Failure::failed)?;
     Ok(path)
-}
-
-/// Runs a command to its end, and hears what it says meanwhile.
-fn listen(command: &mut Command) -> Result<(Heard, String), Failure> {
-    let failed =
-        |error: std::io::Error| Failure::failed(anyhow::Error::from(error).context("cannot start a run"));
-    let (said, into) = std::io::pipe().map_err(failed)?;
-    command.stdout(into.try_clone().map_err(failed)?).stderr(into);
-    let mut child = command.spawn().map_err(failed)?;
-    // Our own ends of the pipe close with it, so that its end is seen.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let begin = Instant::now();
-    let (mut heard, mut log) = (Heard::default(), String::new());
-    for line in BufReader::new(said).lines() {
-        let line = line.map_err(failed)?;
-        heard.line(&line, begin.elapsed());
-        log.push_str(&line);
-        log.push('\n');
-        if begin.elapsed() > RUN_MAX {
-            let _ = child.kill();
-            break;
-        }
-    }
-    child.wait().map_err(failed)?;
-    Ok((heard, log))
 }
 
 fn told(outcome: &Outcome) -> String {

@@ -127,6 +127,7 @@ impl Roster {
             kernel: hello.kernel.clone(),
             cores: hello.cores,
             congestion_control: hello.congestion_control.clone(),
+            control_in_band: hello.control_in_band,
         })
     }
 

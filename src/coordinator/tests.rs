@@ -94,6 +94,7 @@ fn hello(name: &HostName, number: u8, process: u8) -> FromWorker {
         kernel: "6.1".to_owned(),
         cores: 1,
         congestion_control: "cubic".to_owned(),
+        control_in_band: None,
     }))
 }
 

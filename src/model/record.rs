@@ -9,6 +9,7 @@ pub mod kernel_log;
 pub mod line;
 pub mod moved;
 pub mod names;
+pub mod placed;
 pub mod probe;
 pub mod read;
 pub mod slot_bytes;

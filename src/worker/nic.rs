@@ -107,6 +107,14 @@ fn is_link_local(addr: IpAddr) -> bool {
     }
 }
 
+/// Whether what goes to the coordinator leaves by the address of the card under test; `None` where no
+/// route tells.
+pub fn carries_control(card: IpAddr, coordinator: SocketAddr) -> Option<bool> {
+    let own = route_to(coordinator).ok()?;
+    // To itself a host sends without any card.
+    Some(own == card && own != coordinator.ip())
+}
+
 /// The address that packets to the coordinator leave from; nothing is sent.
 fn route_to(coordinator: SocketAddr) -> io::Result<IpAddr> {
     let any: SocketAddr =

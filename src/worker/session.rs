@@ -227,6 +227,10 @@ impl Serving {
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             cores: std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32),
             congestion_control: self.parts.shared.binding.congestion_control.clone(),
+            control_in_band: {
+                let coordinator = self.parts.join.addrs.first();
+                coordinator.and_then(|coordinator| nic::carries_control(self.parts.card.addr, *coordinator))
+            },
         }
     }
 

@@ -35,6 +35,7 @@ fn hello(who: &str, boot: &str, iface: &str, addr: &str) -> Hello {
         kernel: String::new(),
         cores: 1,
         congestion_control: String::new(),
+        control_in_band: None,
     }
 }
 

@@ -3,7 +3,8 @@
 //! # Rule
 //!
 //! All times of a record are the run's, as the coordinator's and most workers' clocks tell. A
-//! line is off when it lies more than [`AHEAD_US`] after the end that these tell, or goes back
+//! line is off when it lies more than [`AHEAD_US`] after the end that these tell (or
+//! [`AHEAD_AT_CLOSE_US`], where its worker was there as the run was closed), or goes back
 //! by more than [`BACK_US`] behind what its own worker wrote before. Lines that are off are left
 //! out, and their host is told: a virtual machine that was paused or moved does that, and no card.
 //!
@@ -20,11 +21,17 @@ use super::{
 };
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    record::line::Line,
+    record::{
+        line::{Body, COORDINATOR, ContactState, Line},
+        placed,
+    },
 };
 
-/// Beyond the run's end: workers write what they still hold for some seconds.
+/// Beyond the run's end: workers that lost their coordinator go on for some seconds, and tell of it.
 const AHEAD_US: u64 = 60_000_000;
+
+/// The same of those that the coordinator waited for: clocks agree to milliseconds.
+const AHEAD_AT_CLOSE_US: u64 = 5_000_000;
 
 /// Lines of one worker's threads may pass each other by a second; nothing else goes back.
 const BACK_US: u64 = 5_000_000;
@@ -39,9 +46,11 @@ impl Off {
         let Some(end) = end(lines) else { return Self::default() };
         let mut latest: BTreeMap<u16, RunTime> = BTreeMap::new();
         let mut off = BTreeSet::new();
-        for line in lines.iter().filter(|line| line.i != 0) {
+        let there = closed_with(lines);
+        for line in lines.iter().filter(|line| line.i != COORDINATOR) {
             let before = latest.entry(line.i).or_default();
-            if line.t.0 > end.0.saturating_add(AHEAD_US) || line.t.0.saturating_add(BACK_US) < before.0 {
+            let ahead_us = if there.contains(&line.i) { AHEAD_AT_CLOSE_US } else { AHEAD_US };
+            if line.t.0 > end.0.saturating_add(ahead_us) || line.t.0.saturating_add(BACK_US) < before.0 {
                 off.insert((line.i, line.q));
             } else {
                 *before = (*before).max(line.t);
@@ -68,17 +77,31 @@ impl Off {
 /// The end of the run: the coordinator's last word, or that of most workers where it fell
 /// silent before them.
 fn end(lines: &[Line]) -> Option<RunTime> {
-    let mut last: BTreeMap<u16, RunTime> = BTreeMap::new();
-    for line in lines {
-        let own = last.entry(line.i).or_default();
-        *own = (*own).max(line.t);
+    let coordinator = lines.iter().filter(|line| line.i == COORDINATOR).map(|line| line.t).max();
+    coordinator.max(placed::last_words(lines))
+}
+
+/// Workers whose control was there at the end of a run that was closed: they wrote nothing after that.
+fn closed_with(lines: &[Line]) -> BTreeSet<u16> {
+    let own = lines.iter().filter(|line| line.i == COORDINATOR);
+    let mut there = BTreeSet::new();
+    let mut closed = false;
+    for line in own {
+        match &line.body {
+            Body::Joined(joined) => {
+                there.insert(joined.instance);
+            }
+            Body::Contact(contact) if contact.state == ContactState::Back => {
+                there.insert(contact.instance);
+            }
+            Body::Contact(contact) => {
+                there.remove(&contact.instance);
+            }
+            Body::Closed { .. } => closed = true,
+            _ => {}
+        }
     }
-    let coordinator = last.remove(&0);
-    let mut workers: Vec<RunTime> = last.into_values().collect();
-    workers.sort_unstable();
-    // Of two the earlier: it needs one clock that is right.
-    let most = workers.get(workers.len().saturating_sub(1) / 2).copied();
-    coordinator.max(most)
+    if closed { there } else { BTreeSet::new() }
 }
 
 /// Who wrote lines that are off.

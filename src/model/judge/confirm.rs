@@ -204,7 +204,8 @@ pub fn settle(seen: &Seen, detected: &mut Detected) {
         .collect();
     for (host, own) in hosts.iter_mut() {
         for finding in own.iter_mut().filter(|finding| is_open(finding)) {
-            match verdict(seen, *host, finding, &suspects) {
+            let shown = if is_untried(seen, *host) { None } else { verdict(seen, *host, finding, &suspects) };
+            match shown {
                 Some(Shown::Again { of, times }) => {
                     finding.confirmed = Some(true);
                     finding.numbers.insert("confirmed_with".to_owned(), Some(times as f64));
@@ -216,7 +217,7 @@ pub fn settle(seen: &Seen, detected: &mut Detected) {
                     finding.text.push_str("; tried again, it did not show: it was passing");
                 }
                 Some(Shown::Unclear) => finding.confirmed = Some(false),
-                None => stands_alone(seen, finding),
+                None => stands_alone(seen, *host, finding),
             }
         }
         if own.iter().any(|finding| finding.confirmed == Some(false) && finding.severity == Severity::Warn) {
@@ -234,15 +235,21 @@ fn slow_all_the_same(outranked: Option<&Vec<Finding>>) -> Option<Finding> {
 }
 
 /// Without any trying: slowness far beyond all scatter stands alone, by the older rule.
-fn stands_alone(seen: &Seen, finding: &mut Finding) {
-    if seen.suspects.is_some() || !slow::is_of_pairs(finding) {
+fn stands_alone(seen: &Seen, host: HostId, finding: &mut Finding) {
+    let nobody_was = seen.suspects.is_none();
+    if !(nobody_was || is_untried(seen, host)) || !slow::is_of_pairs(finding) {
         return;
     }
     if slow::is_far_beyond(finding) {
         finding.confirmed = Some(true);
-    } else {
+    } else if nobody_was {
         finding.severity = Severity::Warn;
     }
+}
+
+/// Whether there was no room to try a suspect.
+fn is_untried(seen: &Seen, host: HostId) -> bool {
+    seen.suspects.as_ref().is_some_and(|suspects| suspects.untried.contains_key(&host))
 }
 
 /// What the trying showed.

@@ -6,7 +6,7 @@
 
 use super::{
     cause::{self, link, process},
-    files, measured,
+    files, measured, ports,
     seen::{Seen, WAYS},
     starved,
     summary::{Finding, FindingKind, Severity},
@@ -44,9 +44,7 @@ pub const fn untests(kind: FindingKind) -> bool {
 pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     let mut found = Vec::new();
     let explained = |kinds: &[FindingKind]| has.iter().any(|finding| kinds.contains(&finding.kind));
-    if let Some(finding) = ports_blocked(seen, host).filter(|_| has.is_empty()) {
-        found.push(finding);
-    }
+    found.extend(ports::finding(seen, host));
     if let Some((shown, own)) = measured::wrong_interface(seen, host) {
         let text = format!(
             "{} carried {own} bytes of which only {shown} show on its interface's counters: another card carried them; name the card with --iface",
@@ -117,26 +115,6 @@ fn lapse(seen: &Seen, host: HostId, back: RunTime) -> Option<Finding> {
     finding.first_seen_s = Some(at.as_secs_f64());
     finding.numbers.insert("times".to_owned(), Some(1.0 + lost.count() as f64));
     Some(finding)
-}
-
-/// A host that nobody could ever connect to, although its control works.
-fn ports_blocked(seen: &Seen, host: HostId) -> Option<Finding> {
-    let inbound: Vec<_> = seen
-        .reach
-        .iter()
-        .filter(|((from, to), _)| *to == host && *from != host)
-        .map(|(_, peer)| peer)
-        .collect();
-    let moved = seen.flows_of(host).any(|flow| flow.bytes() > 0);
-    let blocked = !inbound.is_empty() && inbound.iter().all(|peer| peer.tcp_us.is_none()) && !moved;
-    blocked.then(|| {
-        let why = inbound.first().map_or("", |peer| peer.why.as_str());
-        let text = format!(
-            "nobody ever reached {} on its data port ({why}) while its control works: open the worker's data ports, TCP and UDP (--data-ports A-B), between all hosts",
-            seen.name(host)
-        );
-        cause::bare(FindingKind::PortsBlocked, Severity::Warn, &[], text)
-    })
 }
 
 /// A host that carried nearly as much as its CPU carries at all: its card was not the limit.

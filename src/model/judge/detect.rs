@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::{
-    address, cause, checksums, clocks, contact, corruption, degrading,
+    address, cause, checksums, clocks, contact, coordinator, corruption, degrading,
     explain::{self, Explained},
     falls::{self, Fall},
     frames, latency, limit, loss, new_flows, outage, paths, precedence,
@@ -18,16 +18,7 @@ use super::{
     summary::{Finding, FindingKind, Severity},
     ways::Found,
 };
-use crate::model::{
-    fleet::{host::HostId, units::RunTime},
-    plan::layout::FlowId,
-};
-
-/// A window in which the coordinator was held up: since, until, how.
-type Impaired = (RunTime, RunTime, String);
-
-/// Windows no further apart than this have one cause, and are told together.
-const IMPAIRED_ONCE_US: u64 = 5_000_000;
+use crate::model::{fleet::host::HostId, plan::layout::FlowId};
 
 /// How long the connections of a next round may take to carry something, slots: a lost SYN's second.
 const BEGINS_SLOTS: u64 = 15;
@@ -98,7 +89,8 @@ pub fn detect(seen: &Seen) -> Detected {
     let outranked = settled.collect();
     let of_pairs = by_themselves.pairs;
     let mut fleet = paths::findings(seen, &falls, &explained, &crossings, &paced, of_pairs, &hosts);
-    fleet.extend(fleet_findings(seen, &falls, &explained));
+    fleet.extend(shared(seen, &falls, &explained));
+    fleet.extend(coordinator::findings(seen, &mut hosts));
     fleet.extend(crossings.findings());
     fleet.extend(rack::cut::findings(explained.cuts.iter().map(|(cut, _)| cut)));
     fleet.extend(limit::finding(seen));
@@ -147,55 +139,19 @@ fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<Host
     own.collect()
 }
 
-/// Findings on the fleet as a whole.
-fn fleet_findings(seen: &Seen, falls: &[Fall], explained: &Explained) -> Vec<Finding> {
-    let mut fleet = Vec::new();
-    if !explained.shared.is_empty() {
-        let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
-        let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
-        let machine_s = own.iter().filter(|fall| starved::whole_machine(seen, fall)).count();
-        let cause = if 2 * machine_s > own.len() {
-            "while the machine that they share was short of CPU: give it cores, or run with fewer hosts or a lower rate"
-        } else {
-            "in the same second without a host in common: a shared cause, a switch or the machine under the lab"
-        };
-        let text = format!("{} hosts fell silent {cause}; no card is accused of it", hosts.len());
-        fleet.push(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text));
+/// The finding on falls of many hosts in the same second.
+fn shared(seen: &Seen, falls: &[Fall], explained: &Explained) -> Option<Finding> {
+    let own: Vec<&Fall> = explained.shared.iter().map(|index| &falls[*index]).collect();
+    if own.is_empty() {
+        return None;
     }
-    let near = |one: &Impaired, next: &Impaired| next.0.0.saturating_sub(one.1.0) <= IMPAIRED_ONCE_US;
-    fleet.extend(seen.impaired.chunk_by(near).filter_map(impaired));
-    fleet
-}
-
-/// The finding on windows in which the coordinator was held up, one soon after the other.
-fn impaired(windows: &[Impaired]) -> Option<Finding> {
-    let ((since, _, why), (_, until, _)) = (windows.first()?, windows.last()?);
-    let times = if windows.len() > 1 { format!(", {} times", windows.len()) } else { String::new() };
-    let text = format!(
-        "the coordinator itself was held up from {since} to {until}{times} ({why}); look at its CPU, then run again"
-    );
-    let mut finding = cause::bare(FindingKind::CoordinatorImpaired, Severity::Info, &[], text);
-    finding.first_seen_s = Some(since.as_secs_f64());
-    Some(finding)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn windows_of_the_coordinator_that_follow_each_other_are_told_once() {
-        let window = |from: u64, to: u64| {
-            (RunTime(from * 1_000_000), RunTime(to * 1_000_000), "it did not run".to_owned())
-        };
-        let mut seen = Seen::default();
-        seen.impaired = vec![window(13, 16), window(16, 18), window(22, 24), window(60, 62)];
-        let told = fleet_findings(&seen, &[], &Explained::default());
-        let texts: Vec<_> =
-            told.iter().map(|finding| (finding.first_seen_s, finding.text.as_str())).collect();
-        assert_eq!(texts.len(), 2, "{texts:?}");
-        assert_eq!((texts[0].0, texts[1].0), (Some(13.0), Some(60.0)));
-        assert!(texts[0].1.contains(", 3 times (it did not run)"), "{texts:?}");
-        assert!(!texts[1].1.contains("times"), "{texts:?}");
-    }
+    let hosts: BTreeSet<HostId> = own.iter().map(|fall| fall.host).collect();
+    let machine_s = own.iter().filter(|fall| starved::whole_machine(seen, fall)).count();
+    let cause = if 2 * machine_s > own.len() {
+        "while the machine that they share was short of CPU: give it cores, or run with fewer hosts or a lower rate"
+    } else {
+        "in the same second without a host in common: a shared cause, a switch or the machine under the lab"
+    };
+    let text = format!("{} hosts fell silent {cause}; no card is accused of it", hosts.len());
+    Some(cause::bare(FindingKind::SharedCongestion, Severity::Info, &own, text))
 }

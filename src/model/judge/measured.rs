@@ -1,10 +1,10 @@
 //! What a host carried, and within what its verdict holds: `tested` and `goodput`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     falls, robust,
-    seen::{RoundSeen, Seen, WAYS, Way},
+    seen::{FlowSeen, RoundSeen, Seen, WAYS, Way},
     summary::{Goodput, Tested},
 };
 use crate::model::{
@@ -20,6 +20,9 @@ use crate::model::{
 
 /// Share of its calibrated capacity that a host must reach to count as loaded.
 const LOADED_SHARE: f64 = 0.9;
+
+/// The share of a stage's slots below which a host was not tested in that stage.
+const STAGE_MIN: f64 = 0.5;
 
 /// Slots over which the best load is taken: half a second, so that it fits a short round.
 const BEST_SLOTS: usize = 5;
@@ -172,16 +175,34 @@ fn verified_bytes(seen: &Seen, host: HostId) -> u64 {
 
 /// The share of a host's planned slots, both ways, that were measured.
 fn planned_share(seen: &Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<f64> {
-    let (mut planned, mut measured) = (0u64, 0u64);
-    for flow in seen.flows_of(host) {
-        if seen.rounds[flow.round].kind != StageKind::Load {
-            continue;
-        }
-        let known = flow.slots.iter().flatten().count() as u64;
-        measured += known;
-        planned += if excused.contains(&flow.peer_of(host)) { known } else { flow.slots.len() as u64 };
-    }
+    let all = seen.flows_of(host).filter_map(|flow| slots_of(seen, host, flow, excused));
+    let (measured, planned) = all.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
     (planned > 0).then(|| measured as f64 / planned as f64)
+}
+
+/// The stage of load of which least of a host's slots was measured, where that is hardly any: its name,
+/// and that share. A short stage that is missing leaves most of the whole.
+pub fn stage_missed<'a>(seen: &'a Seen, host: HostId, excused: &BTreeSet<HostId>) -> Option<(&'a str, f64)> {
+    let mut stages: BTreeMap<u16, (&str, u64, u64)> = BTreeMap::new();
+    for flow in seen.flows_of(host) {
+        let Some((measured, planned)) = slots_of(seen, host, flow, excused) else { continue };
+        let round = &seen.rounds[flow.round];
+        let stage = stages.entry(round.stage).or_insert((&round.stage_name, 0, 0));
+        *stage = (stage.0, stage.1 + measured, stage.2 + planned);
+    }
+    let shares = stages.into_values().filter(|(.., planned)| *planned > 0);
+    let shares = shares.map(|(name, measured, planned)| (name, measured as f64 / planned as f64));
+    shares.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, share)| *share < STAGE_MIN)
+}
+
+/// How many slots of a flow were measured, of how many that count as planned; `None` of what is no load.
+fn slots_of(seen: &Seen, host: HostId, flow: &FlowSeen, excused: &BTreeSet<HostId>) -> Option<(u64, u64)> {
+    if seen.rounds[flow.round].kind != StageKind::Load {
+        return None;
+    }
+    let measured = flow.slots.iter().flatten().count() as u64;
+    let planned = if excused.contains(&flow.peer_of(host)) { measured } else { flow.slots.len() as u64 };
+    Some((measured, planned))
 }
 
 /// The highest packet rate of the interface over a second, the larger direction.
@@ -218,21 +239,62 @@ pub fn under_loaded(seen: &Seen, host: HostId, load: &Load<'_>) -> Option<(f64, 
 /// Where own bytes did not show on the interface's own counters: shown and own, in bytes.
 pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
     let links: Vec<_> = seen.links(host).collect();
-    let ((from, first), (to, last)) = (links.first()?, links.last()?);
-    let shown = last.rx_bytes.checked_sub(first.rx_bytes)?;
-    let own: u64 = seen
-        .flows_of(host)
-        .filter(|flow| flow.to == host)
-        .map(|flow| {
-            let start = seen.rounds[flow.round].start;
-            // Whole slots between the two readings, so that no byte counts that was not yet or
-            // no longer read from the interface.
-            (start..)
-                .zip(&flow.slots)
-                .filter(|(slot, _)| RunTime::of_slot(*slot) >= *from && RunTime::of_slot(slot + 1) <= *to)
-                .filter_map(|(_, bytes)| Some((*bytes)?.get()))
-                .sum::<u64>()
-        })
-        .sum();
+    // A counter that fell was reset with its driver: before and after it counts for itself.
+    let unbroken = links.chunk_by(|(_, before), (_, after)| before.rx_bytes <= after.rx_bytes);
+    let (mut shown, mut own) = (0, 0);
+    for part in unbroken {
+        let ((from, first), (to, last)) = (part.first()?, part.last()?);
+        shown += last.rx_bytes - first.rx_bytes;
+        own += received(seen, host, *from, *to);
+    }
     (own >= SHOWN_BYTES_MIN && (shown as f64) < SHOWN_SHARE * own as f64).then_some((shown, own))
+}
+
+/// Bytes of flows that a host received in whole slots between two readings, so that no byte counts that
+/// was not yet or no longer read from the interface.
+fn received(seen: &Seen, host: HostId, from: RunTime, to: RunTime) -> u64 {
+    let within = |slot: u64| RunTime::of_slot(slot) >= from && RunTime::of_slot(slot + 1) <= to;
+    let of_flow = |flow: &FlowSeen| -> u64 {
+        let slots = (seen.rounds[flow.round].start..).zip(&flow.slots);
+        slots.filter(|(slot, _)| within(*slot)).filter_map(|(_, bytes)| Some((*bytes)?.get())).sum()
+    };
+    seen.flows_of(host).filter(|flow| flow.to == host).map(of_flow).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{
+        judge::tests::field::Field,
+        record::line::{Body, HostSeen, LinkSeen},
+    };
+
+    /// What is made of h1's counter that each second reads so, given what truly arrived by then.
+    fn told(read: impl Fn(u64) -> u64) -> Option<(u64, u64)> {
+        let mut field = Field::of(4);
+        field.pairs_as(StageKind::Load, 2.0, |_, _| 40e6);
+        let end = field.seen.rounds.last().expect("rounds").end / 10 + 1;
+        for second in 0..=end {
+            let at = RunTime(second * 1_000_000);
+            let arrived = received(&field.seen, HostId(0), RunTime(0), at);
+            let link = LinkSeen { carrier: true, rx_bytes: read(arrived), ..LinkSeen::default() };
+            let state = HostSeen { link: Some(link), ..HostSeen::default() };
+            field.take(1, at, Body::Host(Arc::new(state)));
+        }
+        wrong_interface(&field.seen, HostId(0))
+    }
+
+    #[test]
+    fn bytes_that_do_not_show_are_of_another_card_and_a_reset_is_no_matter() {
+        assert_eq!(told(|arrived| arrived), None);
+        assert_eq!(
+            told(|second, arrived| if second < 9 { arrived } else { arrived / 9 }),
+            None,
+            "reset once"
+        );
+        assert!(told(|arrived| arrived / 2).is_some());
+        assert!(told(|_| 0).is_some());
+    }
 }

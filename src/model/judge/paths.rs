@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cause,
+    cause, contact,
     explain::Explained,
     falls::Fall,
     files,
@@ -36,7 +36,10 @@ pub fn findings(
     let fails = |host: HostId| {
         hosts.get(&host).into_iter().flatten().filter(|finding| finding.severity == Severity::Fail)
     };
-    let is_sick = |host: HostId| fails(host).next().is_some();
+    // Nor is a way bad on which a filter lies.
+    let is_filtered =
+        |host: HostId| hosts.get(&host).into_iter().flatten().any(|finding| contact::untests(finding.kind));
+    let is_sick = |host: HostId| fails(host).next().is_some() || is_filtered(host);
     // What happens beside a host that is sick anyway is that host's, and what happens on a crossing
     // that has no room for everybody is the crossing's.
     let is_theirs = |a: HostId, b: HostId| is_sick(a) || is_sick(b) || crossings.troubles(a, b);

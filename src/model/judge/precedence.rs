@@ -15,8 +15,8 @@ use super::{
 use FindingKind::{
     AddressLost, ClockJump, Corruption, DeadQueue, Degrading, DiesUnderLoad, DuplicateAddress, Duplication,
     FailSlow, HostLimited, HostRebooted, Latency, LatencyUnderLoad, LinkDown, LinkFlap, LossAboveRate,
-    MtuBlackHole, MtuMismatch, NeighbourFailure, NewFlowsRefused, OneWayDead, Outage, PacketLoss, Reordering,
-    Stalls, TransferFailed, Withdrawn, WorkerFrozen, WorkerLost, WrongInterface,
+    MtuBlackHole, MtuMismatch, NeighbourFailure, NewFlowsRefused, OneWayDead, Outage, PacketLoss,
+    PortsBlocked, Reordering, Stalls, TransferFailed, Withdrawn, WorkerFrozen, WorkerLost, WrongInterface,
 };
 
 /// What a kernel's own tables say.
@@ -47,6 +47,7 @@ const OWN: &[FindingKind] = &[
     Withdrawn,
     TransferFailed,
     WrongInterface,
+    PortsBlocked,
 ];
 
 /// Soft symptoms, each the consequence of those before it.
@@ -74,7 +75,13 @@ const HALF_AS_FAST: f64 = 0.45;
 
 /// Whether `other` explains `kind` on the same host.
 fn outranks(other: FindingKind, kind: FindingKind) -> bool {
+    // What a filter takes looks like any of them; what a kernel says of its own does not.
+    if other == PortsBlocked {
+        return !FACTS.contains(&kind) && (HARD.contains(&kind) || SOFT.contains(&kind));
+    }
     match kind {
+        // A link that goes down takes addresses with it.
+        AddressLost => matches!(other, LinkDown | LinkFlap),
         NeighbourFailure => FACTS.contains(&other),
         MtuBlackHole => FACTS.contains(&other) || other == MtuMismatch,
         DiesUnderLoad | Outage | NewFlowsRefused => {

@@ -155,6 +155,13 @@ impl Seen {
         self.joined.iter().filter(move |(_, joined)| joined.host == host)
     }
 
+    /// When a host was booted during the run.
+    pub fn boots(&self, host: HostId) -> impl Iterator<Item = RunTime> + '_ {
+        let others = self.instances(host).skip(1);
+        let booted = self.instances(host).zip(others).filter(|((_, a), (_, b))| a.boot_id != b.boot_id);
+        booted.map(|(_, (at, _))| *at)
+    }
+
     /// The link facts of a host, in the order of time; what was unread is left out.
     pub fn links(&self, host: HostId) -> impl Iterator<Item = (RunTime, LinkSeen)> + '_ {
         let states = self.states.get(&host).into_iter().flatten();

@@ -46,6 +46,9 @@ const HIT_MIN: f64 = 0.6;
 /// Flows of a component below which nothing is said.
 pub const FLOWS_MIN: usize = 3;
 
+/// Partners with whom a component must have been measured.
+const PARTNERS_MIN: usize = 2;
+
 /// The median of a component must lie this many standard errors under its class to stand
 /// alone, without a confirming pass.
 const Z_ALONE: f64 = -5.0;
@@ -204,7 +207,10 @@ fn touches(sample: &Sample, host: HostId, way: Way) -> bool {
 /// A component that qualifies, and how much it explains.
 fn candidate(alive: &[Sample], host: HostId, way: Way, sigma: f64, limit: f64) -> Option<(Slow, f64)> {
     let own: Vec<&Sample> = alive.iter().filter(|sample| touches(sample, host, way)).collect();
-    if own.len() < FLOWS_MIN {
+    // Of two hosts either may be the slow one: that is their path's.
+    let partners: BTreeSet<HostId> =
+        own.iter().map(|sample| way.other().of(sample.from, sample.to)).collect();
+    if own.len() < FLOWS_MIN || partners.len() < PARTNERS_MIN {
         return None;
     }
     let xs: Vec<f64> = own.iter().map(|sample| sample.x).collect();

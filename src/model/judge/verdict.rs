@@ -81,7 +81,8 @@ fn host_summary(
 ) -> HostSummary {
     let load = measured::Load::of(seen, host.id);
     let tested = measured::tested(seen, host.id, &load, troubled);
-    let (verdict, reason) = verdict_of(seen, host.id, &findings, (&tested, &load), explained, falls);
+    let (verdict, reason) =
+        verdict_of(seen, host.id, &findings, (&tested, &load), (explained, falls), troubled);
     HostSummary {
         host: host.name.clone(),
         verdict,
@@ -111,8 +112,8 @@ fn verdict_of(
     host: HostId,
     findings: &[Finding],
     (tested, load): (&Tested, &measured::Load<'_>),
-    explained: &Explained,
-    falls: &[Fall],
+    (explained, falls): (&Explained, &[Fall]),
+    troubled: &BTreeSet<HostId>,
 ) -> (Verdict, Option<String>) {
     let fails = |finding: &&Finding| finding.severity == Severity::Fail && finding.confirmed == Some(true);
     if findings.iter().any(|finding| fails(&finding)) {
@@ -148,18 +149,32 @@ fn verdict_of(
             Verdict::Inconclusive,
             Some(format!("only {:.0} % of what was planned for it was measured{}", share * 100.0, because())),
         ),
-        Some(_) => match measured::under_loaded(seen, host, load) {
-            Some((best, capacity)) => (
-                Verdict::Inconclusive,
-                Some(format!(
-                    "not tested under load: it reached {} of its capacity of {}",
-                    cause::rate_text(Some(best)),
-                    cause::rate_text(Some(capacity)),
-                )),
-            ),
-            None => (Verdict::Pass, None),
-        },
+        Some(_) => not_tested_in(seen, host, troubled, load).map_or((Verdict::Pass, None), |why| {
+            (Verdict::Inconclusive, Some(format!("{why}{}", because())))
+        }),
     }
+}
+
+/// What kept a host of which most was measured from being tested all the same.
+fn not_tested_in(
+    seen: &Seen,
+    host: HostId,
+    troubled: &BTreeSet<HostId>,
+    load: &measured::Load<'_>,
+) -> Option<String> {
+    let missed = || {
+        let (stage, share) = measured::stage_missed(seen, host, troubled)?;
+        Some(format!(
+            "only {:.0} % of what was planned for it in the stage {stage} was measured",
+            share * 100.0
+        ))
+    };
+    let Some((best, capacity)) = measured::under_loaded(seen, host, load) else { return missed() };
+    Some(format!(
+        "not tested under load: it reached {} of its capacity of {}",
+        cause::rate_text(Some(best)),
+        cause::rate_text(Some(capacity)),
+    ))
 }
 
 fn drop_offs(seen: &Seen, host: HostId, falls: &[Fall], explained: &Explained) -> Vec<DropOff> {

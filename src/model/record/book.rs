@@ -10,6 +10,7 @@ use super::{
     few,
     line::{Body, COORDINATOR, Line, Opened, RECORD_SCHEMA},
     names::Names,
+    placed,
     text::{self, LineError},
 };
 
@@ -195,6 +196,7 @@ impl Record {
 
         let names = names(&opened, &lines);
         let mut losses = gaps(&lines, &names);
+        losses.extend(placed::sieve(&mut lines));
         losses.extend(contradictions.into_iter().map(|(instance, count)| {
             let whose = whose(&names, instance);
             let noun = if count == 1 { "line" } else { "lines" };

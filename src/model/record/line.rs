@@ -262,6 +262,9 @@ pub struct Joined {
     pub cores: u32,
     /// Congestion control of its sockets.
     pub congestion_control: String,
+    /// Whether its control connection crosses the card under test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_in_band: Option<bool>,
 }
 
 /// The state of a control connection.

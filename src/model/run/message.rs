@@ -93,6 +93,8 @@ pub struct Hello {
     pub cores: u32,
     /// The congestion control its sockets got.
     pub congestion_control: String,
+    /// Whether this connection crosses the card under test; `None` where no route tells.
+    pub control_in_band: Option<bool>,
 }
 
 /// From worker to coordinator, on the stream of orders.

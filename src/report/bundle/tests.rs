@@ -51,6 +51,7 @@ fn record() -> Record {
             kernel: "6.18".to_owned(),
             cores: 2,
             congestion_control: "cubic".to_owned(),
+            control_in_band: None,
         };
         let contact = Contact {
             host: HostId(host),

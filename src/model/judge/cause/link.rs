@@ -6,7 +6,10 @@ use super::super::{
     seen::Seen,
     summary::{Finding, FindingKind, Severity},
 };
-use crate::model::{fleet::host::HostId, record::line::LinkSeen};
+use crate::model::{
+    fleet::{host::HostId, units::RunTime},
+    record::line::LinkSeen,
+};
 
 /// Lost carriers from which on a link that came back fails its host: once may be a hand on
 /// a cable, twice in one run is not (the contract's figures).
@@ -30,13 +33,26 @@ fn last_link(seen: &Seen, host: HostId) -> Option<LinkSeen> {
 
 /// How often the carrier was lost during the run.
 pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
-    let links: Vec<LinkSeen> = seen.links(host).map(|(_, link)| link).collect();
-    // A counter that fell was reset with its driver: only rises count.
-    let rises: u32 =
-        links.windows(2).map(|pair| pair[1].carrier_down.saturating_sub(pair[0].carrier_down)).sum();
+    let links: Vec<(RunTime, LinkSeen)> = seen.links(host).collect();
+    // A kernel that was booted brings its links up anew, and counts that.
+    let boots: Vec<RunTime> = seen.boots(host).collect();
+    let (mut losses, mut before_fall) = (0, 0);
+    for pair in links.windows(2) {
+        let [(from, before), (to, after)] = pair else { continue };
+        if boots.iter().any(|boot| from < boot && boot <= to) {
+            before_fall = 0;
+            continue;
+        }
+        if after.carrier_down < before.carrier_down {
+            // Reset with its driver, or misread: then it is back at once.
+            before_fall = before.carrier_down;
+        }
+        let known = if after.carrier_down >= before_fall { before_fall } else { 0 };
+        losses += after.carrier_down.saturating_sub(before.carrier_down.max(known));
+    }
     // What was gone when its host was first looked at went before that.
-    let was_gone = links.first().is_some_and(|link| link.up && !link.carrier);
-    rises + u32::from(was_gone)
+    let was_gone = links.first().is_some_and(|(_, link)| link.up && !link.carrier);
+    losses + u32::from(was_gone)
 }
 
 /// The finding on a host whose carrier was lost; of falls or without any.

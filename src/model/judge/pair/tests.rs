@@ -48,6 +48,7 @@ fn joined(host: u16) -> Body {
         kernel: String::new(),
         cores: 2,
         congestion_control: String::new(),
+        control_in_band: None,
     }))
 }
 

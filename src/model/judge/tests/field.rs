@@ -71,6 +71,7 @@ impl Field {
                 kernel: "6.1".to_owned(),
                 cores: 2,
                 congestion_control: "cubic".to_owned(),
+                control_in_band: None,
             };
             field.take(0, RunTime(0), Body::Joined(Box::new(joined)));
         }

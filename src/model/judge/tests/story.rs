@@ -412,6 +412,7 @@ fn joined(host: usize) -> Joined {
         kernel: "6.18".to_owned(),
         cores: 2,
         congestion_control: "cubic".to_owned(),
+        control_in_band: None,
     }
 }
 

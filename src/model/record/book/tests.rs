@@ -40,6 +40,7 @@ fn joined(instance: u16, host: u16) -> Body {
         kernel: "6.1".to_owned(),
         cores: 2,
         congestion_control: "cubic".to_owned(),
+        control_in_band: None,
     }))
 }
 

@@ -88,6 +88,7 @@ fn a_host_that_is_back_from_another_boot_is_audited_again() {
         kernel: NEW_KERNEL.to_owned(),
         cores: 2,
         congestion_control: "cubic".to_owned(),
+        control_in_band: None,
     };
     let body = Body::Joined(Box::new(joined));
     record.lines.push(Line { i: 0, e: 1, q: 900_000, t: RunTime(12_000_000), body });
