@@ -50,3 +50,4 @@ pub mod summary;
 mod tests;
 pub mod verdict;
 pub mod ways;
+pub mod whole;

@@ -236,7 +236,8 @@ fn slow_all_the_same(outranked: Option<&Vec<Finding>>) -> Option<Finding> {
 
 /// Without any trying: slowness far beyond all scatter stands alone, by the older rule.
 fn stands_alone(seen: &Seen, host: HostId, finding: &mut Finding) {
-    let nobody_was = seen.suspects.is_none();
+    // Where suspects were to be tried, and the record breaks off before that, nothing is settled.
+    let nobody_was = seen.suspects.is_none() && !seen.confirms;
     if !(nobody_was || is_untried(seen, host)) || !slow::is_of_pairs(finding) {
         return;
     }

@@ -17,6 +17,7 @@ use super::{
     sequence, slow, stalls, starved,
     summary::{Finding, FindingKind, Severity},
     ways::Found,
+    whole,
 };
 use crate::model::{fleet::host::HostId, plan::layout::FlowId};
 
@@ -48,7 +49,8 @@ pub fn detect(seen: &Seen) -> Detected {
         || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &racks, &falls)),
     );
     let (mut frames, mut corruption) = (frames::findings(seen, &racks), corruption::findings(seen, &racks));
-    for found in [&mut by_themselves, &mut frames, &mut corruption] {
+    let mut stuck = rack::stuck::findings(seen, &racks);
+    for found in [&mut by_themselves, &mut frames, &mut corruption, &mut stuck] {
         crossings.take(std::mem::take(&mut found.crossings));
     }
     // What collapses on a crossing that is bad, and goes on answering, is the crossing's.
@@ -134,7 +136,12 @@ fn of_falls(seen: &Seen, falls: &[Fall], explained: &Explained) -> BTreeMap<Host
         seen.hosts.iter().map(|host| host.id).filter(|host| !explained.own.contains_key(host)).collect();
     let own = explained.own.iter().map(|(host, indices)| {
         let own: Vec<&Fall> = indices.iter().map(|index| &falls[*index]).collect();
-        (*host, cause::findings(seen, *host, &own, &healthy))
+        let mut findings = cause::findings(seen, *host, &own, &healthy);
+        if whole::are_doubtful(seen, *host, &own) {
+            let seems = |finding: &&mut Finding| !precedence::is_fact(finding.kind);
+            findings.iter_mut().filter(seems).for_each(|finding| finding.confirmed = Some(false));
+        }
+        (*host, findings)
     });
     own.collect()
 }

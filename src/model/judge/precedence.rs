@@ -73,6 +73,11 @@ const FAR_SLOWER: f64 = 0.8;
 /// The deficit from which on a host cannot carry half of its load: what it is late for then is that.
 const HALF_AS_FAST: f64 = 0.45;
 
+/// Whether a kind is what a kernel says of its own.
+pub fn is_fact(kind: FindingKind) -> bool {
+    FACTS.contains(&kind)
+}
+
 /// Whether `other` explains `kind` on the same host.
 fn outranks(other: FindingKind, kind: FindingKind) -> bool {
     // What a filter takes looks like any of them; what a kernel says of its own does not.

@@ -29,6 +29,7 @@ use narrow::Carried;
 pub(super) mod cut;
 mod map;
 mod narrow;
+pub(super) mod stuck;
 mod symptom;
 
 pub use map::{Crossing, Racks};

@@ -5,13 +5,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 
-use super::{checksums::Counted, files::Files};
+use super::{checksums::Counted, files::Files, whole::Missing};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -130,6 +131,12 @@ pub struct Seen {
     pub files: Files,
     /// Lines of each host's workers that were left out, for their clock jumped.
     pub off: BTreeMap<HostId, u64>,
+    /// What the record lacks.
+    pub missing: Missing,
+    /// Whether the scenario has suspects tried once more.
+    pub confirms: bool,
+    /// The seconds in which each host's worker wrote anything, in order.
+    wrote_s: BTreeMap<HostId, Vec<u64>>,
     host_of_instance: BTreeMap<u16, HostId>,
     flows_of_host: BTreeMap<HostId, Vec<FlowId>>,
 }
@@ -146,13 +153,25 @@ pub struct Changed {
 impl Seen {
     /// All flows that a host sends or receives.
     pub fn flows_of(&self, host: HostId) -> impl Iterator<Item = &FlowSeen> {
+        self.numbered_flows_of(host).map(|(_, flow)| flow)
+    }
+
+    /// The same with their numbers.
+    pub fn numbered_flows_of(&self, host: HostId) -> impl Iterator<Item = (FlowId, &FlowSeen)> {
         let own = self.flows_of_host.get(&host).into_iter().flatten();
-        own.filter_map(|id| self.flows.get(id))
+        own.filter_map(|id| Some((*id, self.flows.get(id)?)))
     }
 
     /// The instance of a host that ran at `at`, and its boot id.
     pub fn instances(&self, host: HostId) -> impl Iterator<Item = &(RunTime, Joined)> {
         self.joined.iter().filter(move |(_, joined)| joined.host == host)
+    }
+
+    /// Whether a host's worker wrote anything in these seconds of the run.
+    pub fn wrote_in(&self, host: HostId, seconds: Range<u64>) -> bool {
+        let own = self.wrote_s.get(&host).map_or(&[][..], Vec::as_slice);
+        let first = own.partition_point(|second| *second < seconds.start);
+        own.get(first).is_some_and(|second| seconds.contains(second))
     }
 
     /// When a host was booted during the run.

@@ -12,12 +12,13 @@ use super::{
     evidence::{self, gather::Gathered},
     explain::Explained,
     falls::Fall,
-    measured, paths,
+    measured,
     seen::Seen,
     summary::{
-        DropOff, Finding, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary, SUMMARY_SCHEMA,
-        Severity, Summary, Tested, Verdict,
+        DropOff, Finding, FindingKind, FleetSummary, FleetVerdict, HostSummary, NicSummary, RunSummary,
+        SUMMARY_SCHEMA, Severity, Summary, Tested, Verdict,
     },
+    whole,
 };
 use crate::model::{
     fleet::{
@@ -62,27 +63,35 @@ pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> 
             (host, own)
         })
         .collect();
-    let mut hosts: Vec<HostSummary> = all
-        .into_par_iter()
-        .map(|(host, own)| host_summary(seen, host, own, &falls, &explained, &troubled))
-        .collect();
+    let is_path = |finding: &Finding| finding.kind == FindingKind::Path && fails(finding);
+    let path_of_two = seen.hosts.len() == 2 && fleet.iter().any(is_path);
+    let found = Found { falls: &falls, explained: &explained, troubled: &troubled, path_of_two };
+    let mut hosts: Vec<HostSummary> =
+        all.into_par_iter().map(|(host, own)| host_summary(seen, host, own, &found)).collect();
     let missing = usize::from(record.opened.planned).saturating_sub(hosts.len());
     hosts.extend((1..=missing).map(absent));
     summarise(record, seen, hosts, fleet)
 }
 
-fn host_summary(
-    seen: &Seen,
-    host: &Host,
-    findings: Vec<Finding>,
-    falls: &[Fall],
-    explained: &Explained,
-    troubled: &BTreeSet<HostId>,
-) -> HostSummary {
+/// What was found, as far as a host's verdict rests on it.
+struct Found<'a> {
+    falls: &'a [Fall],
+    explained: &'a Explained,
+    /// Hosts that something tells against: what others did not measure with them is theirs.
+    troubled: &'a BTreeSet<HostId>,
+    /// The fleet is two hosts, and something is the matter between them.
+    path_of_two: bool,
+}
+
+/// Whether a finding makes its host, or the fleet, fail.
+fn fails(finding: &Finding) -> bool {
+    finding.severity == Severity::Fail && finding.confirmed == Some(true)
+}
+
+fn host_summary(seen: &Seen, host: &Host, findings: Vec<Finding>, found: &Found<'_>) -> HostSummary {
     let load = measured::Load::of(seen, host.id);
-    let tested = measured::tested(seen, host.id, &load, troubled);
-    let (verdict, reason) =
-        verdict_of(seen, host.id, &findings, (&tested, &load), (explained, falls), troubled);
+    let tested = measured::tested(seen, host.id, &load, found.troubled);
+    let (verdict, reason) = verdict_of(seen, host.id, &findings, (&tested, &load), found);
     HostSummary {
         host: host.name.clone(),
         verdict,
@@ -96,7 +105,7 @@ fn host_summary(
         },
         tested,
         goodput: load.goodput(),
-        drop_offs: drop_offs(seen, host.id, falls, explained),
+        drop_offs: drop_offs(seen, host.id, found.falls, found.explained),
         findings,
     }
 }
@@ -112,11 +121,9 @@ fn verdict_of(
     host: HostId,
     findings: &[Finding],
     (tested, load): (&Tested, &measured::Load<'_>),
-    (explained, falls): (&Explained, &[Fall]),
-    troubled: &BTreeSet<HostId>,
+    found: &Found<'_>,
 ) -> (Verdict, Option<String>) {
-    let fails = |finding: &&Finding| finding.severity == Severity::Fail && finding.confirmed == Some(true);
-    if findings.iter().any(|finding| fails(&finding)) {
+    if findings.iter().any(fails) {
         return (Verdict::Fail, None);
     }
     if let Some(finding) = findings.iter().find(|finding| contact::untests(finding.kind)) {
@@ -128,16 +135,10 @@ fn verdict_of(
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fail) {
         return (Verdict::Inconclusive, Some(format!("{} was not confirmed", finding.kind.name())));
     }
-    let in_path = explained.paths.iter().any(|((a, b), indices)| {
-        (*a == host || *b == host)
-            && paths::path(seen, *a, *b, &indices.iter().map(|index| &falls[*index]).collect::<Vec<_>>())
-                .severity
-                == Severity::Fail
-    });
-    if in_path && seen.hosts.len() == 2 {
+    if found.path_of_two {
         return (Verdict::Inconclusive, Some("path".to_owned()));
     }
-    if explained.shared.iter().any(|index| falls[*index].host == host) {
+    if found.explained.shared.iter().any(|index| found.falls[*index].host == host) {
         return (Verdict::Inconclusive, Some("shared_congestion".to_owned()));
     }
     let because = || seen.unable.get(&host).map_or_else(String::new, |why| format!(": {why}"));
@@ -149,7 +150,7 @@ fn verdict_of(
             Verdict::Inconclusive,
             Some(format!("only {:.0} % of what was planned for it was measured{}", share * 100.0, because())),
         ),
-        Some(_) => not_tested_in(seen, host, troubled, load).map_or((Verdict::Pass, None), |why| {
+        Some(_) => not_tested_in(seen, host, found.troubled, load).map_or((Verdict::Pass, None), |why| {
             (Verdict::Inconclusive, Some(format!("{why}{}", because())))
         }),
     }
@@ -169,7 +170,9 @@ fn not_tested_in(
             share * 100.0
         ))
     };
-    let Some((best, capacity)) = measured::under_loaded(seen, host, load) else { return missed() };
+    let Some((best, capacity)) = measured::under_loaded(seen, host, load) else {
+        return missed().or_else(|| whole::keeps_from_passing(seen, host));
+    };
     Some(format!(
         "not tested under load: it reached {} of its capacity of {}",
         cause::rate_text(Some(best)),
@@ -212,8 +215,7 @@ fn absent(number: usize) -> HostSummary {
 }
 
 fn summarise(record: &Record, seen: &Seen, hosts: Vec<HostSummary>, findings: Vec<Finding>) -> Summary {
-    let fleet_fails =
-        findings.iter().any(|finding| finding.severity == Severity::Fail && finding.confirmed == Some(true));
+    let fleet_fails = findings.iter().any(fails);
     let any_fail = hosts.iter().any(|host| host.verdict == Verdict::Fail);
     let all_pass = hosts.iter().all(|host| host.verdict == Verdict::Pass);
     let ended = seen.ended.as_ref().map(|(_, ended, _)| *ended);
@@ -224,6 +226,7 @@ fn summarise(record: &Record, seen: &Seen, hosts: Vec<HostSummary>, findings: Ve
         _ => FleetVerdict::Inconclusive,
     };
     let mut losses = record.losses.clone();
+    losses.extend(seen.missing.stages.iter().map(|stage| format!("the stage {stage} is missing")));
     if ended.is_none() {
         losses.push(
             "the record has no closing line: the run was cut off, and is judged as far as it goes".to_owned(),

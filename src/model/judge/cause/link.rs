@@ -34,25 +34,29 @@ fn last_link(seen: &Seen, host: HostId) -> Option<LinkSeen> {
 /// How often the carrier was lost during the run.
 pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
     let links: Vec<(RunTime, LinkSeen)> = seen.links(host).collect();
-    // A kernel that was booted brings its links up anew, and counts that.
     let boots: Vec<RunTime> = seen.boots(host).collect();
-    let (mut losses, mut before_fall) = (0, 0);
-    for pair in links.windows(2) {
-        let [(from, before), (to, after)] = pair else { continue };
-        if boots.iter().any(|boot| from < boot && boot <= to) {
-            before_fall = 0;
-            continue;
-        }
-        if after.carrier_down < before.carrier_down {
-            // Reset with its driver, or misread: then it is back at once.
-            before_fall = before.carrier_down;
-        }
-        let known = if after.carrier_down >= before_fall { before_fall } else { 0 };
-        losses += after.carrier_down.saturating_sub(before.carrier_down.max(known));
-    }
+    // A kernel that was booted brings its links up anew, and counts that.
+    let of_one_boot =
+        links.chunk_by(|(from, _), (to, _)| !boots.iter().any(|boot| from < boot && boot <= to));
+    let losses: u32 = of_one_boot.map(|own| rises(own.iter().map(|(_, link)| link.carrier_down))).sum();
     // What was gone when its host was first looked at went before that.
     let was_gone = links.first().is_some_and(|(_, link)| link.up && !link.carrier);
     losses + u32::from(was_gone)
+}
+
+/// By how much a counter rose: one that fell was reset with its driver, and one that is another for a
+/// single reading was misread.
+fn rises(counted: impl Iterator<Item = u32>) -> u32 {
+    let counted: Vec<u32> = counted.collect();
+    let sound = |place: usize| {
+        let around = [place.checked_sub(1), Some(place), place.checked_add(1)];
+        let mut three: Vec<u32> =
+            around.into_iter().flatten().filter_map(|at| counted.get(at).copied()).collect();
+        three.sort_unstable();
+        if three.len() == 3 { three[1] } else { counted[place] }
+    };
+    let sound: Vec<u32> = (0..counted.len()).map(sound).collect();
+    sound.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum()
 }
 
 /// The finding on a host whose carrier was lost; of falls or without any.
@@ -81,4 +85,25 @@ pub fn finding(seen: &Seen, host: HostId, falls: &[&Fall]) -> Finding {
     finding.numbers.insert("carrier_losses".to_owned(), Some(f64::from(losses)));
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
     finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_s_rises_count_and_no_misreading_or_reset_does() {
+        for (counted, want) in [
+            (&[1, 1, 1, 2, 2, 3, 3][..], 2),
+            (&[1, 1, 0, 1, 1], 0),
+            (&[1, 1, 3, 1, 1], 0),
+            (&[1, 1, u32::MAX, 1], 0),
+            (&[7, 7, 0, 0, 1, 1], 1),
+            (&[1, 2], 1),
+            (&[1, 1, 2], 1),
+            (&[], 0),
+        ] {
+            assert_eq!(rises(counted.iter().copied()), want, "{counted:?}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use super::super::{
 use crate::model::{
     fleet::{
         host::HostId,
-        units::{RunTime, SLOT_US},
+        units::{RunTime, SLOT_US, SLOTS_PER_S},
     },
     record::line::{ContactState, StreamEvent},
 };
@@ -27,6 +27,9 @@ const RESET_BEFORE_US: u64 = 200_000;
 
 /// A process that wrote a line later than this after the onset was alive.
 const ALIVE_AFTER_US: u64 = 300_000;
+
+/// Whole seconds without a line after which a worker did not run: it looks at its host each second.
+const UNWRITTEN_S: u64 = 2;
 
 /// Share of the peers that must have seen the resets of a process that ended: its kernel
 /// ends all of its streams at once.
@@ -42,7 +45,7 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
     if let Some(kind) = new_instance(seen, fall.host, from) {
         return Some(kind);
     }
-    if explain::stalled_during(seen, fall.host, fall) {
+    if explain::stalled_during(seen, fall.host, fall) || wrote_nothing(seen, fall) {
         return Some(FindingKind::WorkerFrozen);
     }
     let alive = seen.last_wrote.get(&fall.host).is_some_and(|wrote| wrote.0 > onset + ALIVE_AFTER_US);
@@ -58,6 +61,14 @@ pub fn claim(seen: &Seen, fall: &Fall) -> Option<FindingKind> {
     let silent =
         peers_saw(seen, fall.host, |what, at| what == StreamEvent::Silent && at.0 >= onset && at <= to);
     (silent > 0).then_some(FindingKind::WorkerFrozen)
+}
+
+/// Whether a worker wrote nothing at all, not even for itself, while its host was silent for some whole
+/// seconds: then its own timeline does not show that it ran.
+fn wrote_nothing(seen: &Seen, fall: &Fall) -> bool {
+    let Some(until) = fall.until else { return false };
+    let seconds = fall.since.div_ceil(SLOTS_PER_S)..until / SLOTS_PER_S;
+    seconds.end >= seconds.start + UNWRITTEN_S && !seen.wrote_in(fall.host, seconds)
 }
 
 /// A second worker process on the host, after `from`: of the same boot, or of another.

@@ -57,17 +57,24 @@ struct Together {
     senders: BTreeSet<HostId>,
     receivers: BTreeSet<HostId>,
     rates: Vec<f64>,
+    /// Others of which nothing was measured: they carried as much as these.
+    unknown: usize,
 }
 
 impl Together {
+    fn flows(&self) -> usize {
+        self.rates.len() + self.unknown
+    }
+
     fn sum(&self) -> f64 {
-        self.rates.iter().sum()
+        let known: f64 = self.rates.iter().sum();
+        known * self.flows() as f64 / self.rates.len().max(1) as f64
     }
 
     fn is_limited(&self, usual: f64) -> bool {
         let low = |bps: f64, flows: usize| bps < CARRIES_MIN * usual * flows as f64;
         let slow = self.rates.iter().filter(|bps| low(**bps, 1)).count() as f64;
-        low(self.sum(), self.rates.len()) && slow >= CROSSING_MIN * self.rates.len() as f64
+        low(self.sum(), self.flows()) && slow >= CROSSING_MIN * self.rates.len() as f64
     }
 }
 
@@ -94,6 +101,16 @@ pub(super) fn of(
             None => within.push(bps),
         }
     }
+    for flow in seen.flows.values().filter(|flow| flow.slots.iter().all(Option::is_none)) {
+        let round = &seen.rounds[flow.round];
+        let crossing = crossings.racks.crossing(flow.from, flow.to);
+        let rounds = crossing.and_then(|crossing| across.get_mut(&crossing));
+        if let Some(together) = rounds.and_then(|rounds| rounds.get_mut(&flow.round))
+            && seen.took_part(round, flow, round.end)
+        {
+            together.unknown += 1;
+        }
+    }
     let Some(usual) = robust::median(&within) else { return Default::default() };
     let most = |rounds: &BTreeMap<usize, Together>| rounds.values().map(Together::sum).fold(0.0, f64::max);
     let mosts = across.iter().map(|(crossing, rounds)| (crossing.clone(), most(rounds))).collect();
@@ -109,7 +126,7 @@ fn limit(rounds: &[Together], usual: f64) -> Option<Carried> {
     let limited: Vec<&Together> = rounds.iter().filter(|round| round.is_limited(usual)).collect();
     let bps = robust::median(&limited.iter().map(|round| round.sum()).collect::<Vec<_>>())?;
     let asking: Vec<&Together> =
-        rounds.iter().filter(|round| CARRIES_MIN * usual * round.rates.len() as f64 > bps).collect();
+        rounds.iter().filter(|round| CARRIES_MIN * usual * round.flows() as f64 > bps).collect();
     let senders = |rounds: &[&Together]| {
         rounds.iter().flat_map(|round| &round.senders).collect::<BTreeSet<_>>().len() as f64
     };

@@ -13,6 +13,8 @@ pub enum Symptom {
     LargeFrames,
     /// New connections do not come to be.
     NewFlows,
+    /// Hardly anything of bulk data gets through.
+    Stuck,
     /// Packets are lost at half load.
     Loss,
     /// Packets come twice.
@@ -34,6 +36,10 @@ impl Symptom {
             Self::Damage => ("receive what differs from what was sent", "damages packets"),
             Self::LargeFrames => ("get no large frames through, without a word", "is a black hole for them"),
             Self::NewFlows => ("miss new connections", "is dead to some flows"),
+            Self::Stuck => (
+                "get hardly anything of their data through while their echoes are answered",
+                "passes small packets or old connections alone",
+            ),
             Self::Loss => ("lose packets at half load", "loses"),
             Self::Stalls => ("stand still together again and again", "holds everything up"),
             Self::Late => ("have their answers late", "delays, or is that long"),

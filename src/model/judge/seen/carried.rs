@@ -158,8 +158,21 @@ impl Seen {
         self.carried(round, host, way, slot).is_some_and(|(_, known)| known >= 1.0)
     }
 
-    /// Takes what calibration came to.
-    pub fn calibrated(&mut self, capacities: Capacities) {
+    /// Takes what calibration came to. Nobody sends more than anybody else receives, nor the reverse.
+    pub fn calibrated(&mut self, mut capacities: Capacities) {
+        let told = capacities.clone();
+        let of_others = |host: HostId, way: Way| {
+            let others = told.iter().filter(move |(other, _)| **other != host);
+            others.filter_map(move |(_, (tx, rx))| way.of(*tx, *rx)).max()
+        };
+        for (host, (tx, rx)) in &mut capacities {
+            let least = |own: &mut Option<BitRate>, way: Way| {
+                let most = of_others(*host, way.other());
+                *own = own.map(|own| most.map_or(own, |most| own.min(most)));
+            };
+            least(tx, Way::Tx);
+            least(rx, Way::Rx);
+        }
         self.fleet_capacity = medians(&capacities, |rate: BitRate| rate.bps() as f64);
         self.capacities = capacities;
     }

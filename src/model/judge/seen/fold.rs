@@ -11,13 +11,13 @@ use crate::model::{
         host::HostId,
         units::{RunTime, SLOT_US},
     },
-    judge::{checksums::Counted, clocks::Off},
+    judge::{checksums::Counted, clocks::Off, whole::Missing},
     plan::{layout::FlowId, schedule},
     record::{
         book::Record,
         facts::CountersMoved,
         few::Few,
-        line::{Body, DatagramFlow, DatagramsSent, Line, Samples, StageBegun, TcpFlow, VerifiedFlow},
+        line::{Body, DatagramFlow, DatagramsSent, Joined, Line, Samples, StageBegun, TcpFlow, VerifiedFlow},
         slot_bytes::SlotBytes,
     },
 };
@@ -50,6 +50,9 @@ fn sum_of(moved: &CountersMoved, names: &[&str]) -> u64 {
     u64::try_from(steps).unwrap_or(0)
 }
 
+/// Microseconds of a second.
+const SECOND_US: u64 = 1_000_000;
+
 /// How long a coordinator may wait for anything after its last stage.
 const WAITED_MAX_US: u64 = 3_600_000_000;
 
@@ -76,7 +79,12 @@ impl Changed {
 impl Seen {
     /// All of a record.
     pub fn of(record: &Record) -> Self {
-        let mut seen = Self { hosts: record.opened.hosts.clone(), ..Self::default() };
+        let mut seen = Self {
+            hosts: record.opened.hosts.clone(),
+            missing: Missing::of(record),
+            confirms: record.opened.scenario.confirm_us > 0,
+            ..Self::default()
+        };
         // Instances and stages first: workers' lines name both, and their own order within a
         // record tells nothing of when they happened.
         for line in record.lines.iter().filter(|line| line.i == 0) {
@@ -110,6 +118,7 @@ impl Seen {
         self.stalled.sort_by_key(|(_, from, _)| *from);
         self.connects.sort_by_key(|(at, flow, _)| (*at, *flow));
         self.moved.sort_by_key(|(host, at, _)| (*at, *host));
+        self.wrote_s.values_mut().for_each(|seconds| seconds.sort_unstable());
         self.always_slow = self.find_always_slow();
     }
 
@@ -151,12 +160,20 @@ impl Seen {
         if let Some(host) = by {
             let wrote = self.last_wrote.entry(host).or_default();
             *wrote = (*wrote).max(line.t);
+            let (second, seconds) = (line.t.0 / SECOND_US, self.wrote_s.entry(host).or_default());
+            if seconds.last() != Some(&second) {
+                seconds.push(second);
+            }
         }
         match (&line.body, by) {
             (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
             (Body::Joined(joined), _) => {
+                let is_known = |(_, known): &(RunTime, Joined)| known.instance_id == joined.instance_id;
                 self.host_of_instance.insert(joined.instance, joined.host);
-                self.joined.push((line.t, (**joined).clone()));
+                // Told twice, it is still one.
+                if !self.joined.iter().any(is_known) {
+                    self.joined.push((line.t, (**joined).clone()));
+                }
             }
             (Body::Contact(contact), _) => self.contacts.push((line.t, contact.clone())),
             (Body::Stage(begun), _) => self.stage_begins(begun),
@@ -219,6 +236,10 @@ impl Seen {
     }
 
     fn stage_begins(&mut self, begun: &StageBegun) {
+        // Told twice, it is still one.
+        if self.rounds.iter().any(|round| round.stage == begun.stage.index) {
+            return;
+        }
         for (number, planned) in begun.stage.rounds.iter().enumerate() {
             let start = (begun.at.0 + planned.offset_us).div_ceil(SLOT_US);
             let end = (begun.at.0 + planned.end_us()) / SLOT_US;

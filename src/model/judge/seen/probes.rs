@@ -70,6 +70,11 @@ impl Probes {
         self.series.keys().filter(move |(.., how)| *how == asked).map(|(from, to, _)| (*from, *to))
     }
 
+    /// Whether a host told of anything that it asked.
+    pub fn asks(&self, host: HostId) -> bool {
+        self.series.keys().any(|(from, ..)| *from == host)
+    }
+
     /// One more than the last tick that is known of.
     pub fn ticks(&self) -> u64 {
         self.series.values().map(Vec::len).max().unwrap_or(0) as u64

@@ -4,6 +4,7 @@
 //!
 //! All of their flows with each other, both ways together and at least [`FLOWS_MIN`], carry less than
 //! [`CARRIES_MAX`] of their class, and those that either has with others at the median what their class does.
+//! Of a fleet of two, one way carries less than the other, and nobody can tell which end is why.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,7 @@ use crate::model::judge::{
     paths::{self, Pair},
     robust,
     seen::Seen,
-    summary::Finding,
+    summary::{Finding, FindingKind, Severity},
 };
 
 /// Share of its class that a slow path carries at most: no healthy flow of thousands was that slow in all of
@@ -36,7 +37,37 @@ pub(super) fn findings(seen: &Seen, samples: &[Sample]) -> Vec<(Pair, Finding)> 
     let such = pairs
         .iter()
         .filter(|(pair, own)| is_slow(own) && with_others(pair.0, pair) && with_others(pair.1, pair));
-    such.map(|(pair, own)| (*pair, finding(seen, *pair, own))).collect()
+    let found = such.map(|(pair, own)| (*pair, finding(seen, *pair, own)));
+    if seen.hosts.len() == 2 { of_two(seen, samples).into_iter().collect() } else { found.collect() }
+}
+
+/// The finding on a fleet of two, of which one way carries less than the other: either end may be why.
+fn of_two(seen: &Seen, samples: &[Sample]) -> Option<(Pair, Finding)> {
+    let mut ways: BTreeMap<Pair, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        ways.entry((sample.from, sample.to)).or_default().push(sample);
+    }
+    let is_slow =
+        |own: &[&Sample]| own.len() >= FLOWS_MIN && own.iter().all(|it| it.x < (1.0 - DEFICIT).ln());
+    let ((from, to), own) = ways.into_iter().find(|(_, own)| is_slow(own))?;
+    let median = |of: fn(&Sample) -> f64| {
+        robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    let (bps, class_bps) = (median(|sample| sample.bps), median(|sample| sample.class_bps));
+    let text = format!(
+        "from {} to {} {} are carried where the other way carries {}, in all {} flows, and of two hosts it cannot be told which is at fault; run with more hosts, or look at both ends' links, settings and counters",
+        seen.name(from),
+        seen.name(to),
+        rate_text(Some(bps)),
+        rate_text(Some(class_bps)),
+        own.len(),
+    );
+    let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
+    finding.confirmed = Some(true);
+    let numbers =
+        [("goodput_bps", bps.round()), ("class_bps", class_bps.round()), ("flows", own.len() as f64)];
+    finding.numbers = cause::numbers(numbers);
+    Some(((from.min(to), from.max(to)), finding))
 }
 
 fn finding(seen: &Seen, (a, b): Pair, own: &[&Sample]) -> Finding {

@@ -1,0 +1,162 @@
+//! What of a run its record lacks, and what therefore nothing may rest on.
+//!
+//! # Rule
+//!
+//! A verdict of `pass` needs the whole record: every stage of the scenario, every line of the coordinator,
+//! nearly every line of the host's own worker, and every kind of evidence that the plan calls for. A silence
+//! accuses nobody where a line of the coordinator that could explain it is missing, where the record ends
+//! in the midst of it, or where nothing tells who the host's worker was.
+//!
+//! # What does not belong here
+//!
+//! Slots that were not measured, of lines that are there: `measured`. Lines that are damaged: `record::book`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    explain,
+    falls::Fall,
+    seen::{FlowSeen, Seen},
+};
+use crate::model::{
+    fleet::{
+        host::HostId,
+        units::{RunTime, SLOTS_PER_S},
+    },
+    plan::{
+        carriage::{ReceiveMode, Transport},
+        layout::{FlowId, StageKind},
+    },
+    record::{
+        book::Record,
+        line::{Body, COORDINATOR, Ended, Line},
+    },
+};
+
+/// Share of a worker's own lines that may be missing for its host to pass: single ones are some slots or
+/// probes of thousands.
+const LINES_MISSING_MAX: f64 = 0.02;
+
+/// Share of its flows of which a host must have told a kind of evidence.
+const TOLD_MIN: f64 = 0.5;
+
+/// A silence that is this long before a record breaks off is none of lines that were on their way.
+const SURE_SLOTS: u64 = 10 * SLOTS_PER_S;
+
+/// What is missing.
+#[derive(Clone, Debug, Default)]
+pub struct Missing {
+    /// Stages of the scenario, by name.
+    pub stages: Vec<String>,
+    /// Between which lines of the coordinator some are missing.
+    coordinator: Vec<(RunTime, RunTime)>,
+    /// How many lines of each instance are there, and how many are not.
+    lines: BTreeMap<u16, (u64, u64)>,
+}
+
+impl Missing {
+    /// Of a record.
+    pub fn of(record: &Record) -> Self {
+        let mut missing = Self { stages: stages(record), ..Self::default() };
+        for own in record.lines.chunk_by(|a, b| a.i == b.i) {
+            let last = own.last().map_or(0, |line| line.q);
+            let here = own.len() as u64;
+            missing.lines.insert(own[0].i, (here, last.saturating_sub(here)));
+        }
+        let of_coordinator: Vec<&Line> = record.lines.iter().filter(|line| line.i == COORDINATOR).collect();
+        let gaps = of_coordinator.windows(2).filter(|pair| pair[1].q > pair[0].q + 1);
+        missing.coordinator = gaps.map(|pair| (pair[0].t, pair[1].t)).collect();
+        missing
+    }
+}
+
+/// Stages of the scenario of which a run that came to its end holds no line.
+fn stages(record: &Record) -> Vec<String> {
+    let begun = |name: &str| {
+        record.lines.iter().any(|line| matches!(&line.body, Body::Stage(begun) if begun.stage.name == name))
+    };
+    let complete = record
+        .lines
+        .iter()
+        .any(|line| matches!(&line.body, Body::Closed { ended, .. } if *ended == Ended::Complete));
+    let named = record.opened.scenario.stages.iter().map(|stage| stage.name.clone());
+    named.filter(|name| complete && !begun(name)).collect()
+}
+
+/// Why a host cannot pass although nothing tells against it.
+pub fn keeps_from_passing(seen: &Seen, host: HostId) -> Option<String> {
+    let missing = &seen.missing;
+    if !missing.stages.is_empty() {
+        return Some(format!("the record lacks the stage {}", missing.stages.join(", ")));
+    }
+    let (_, gone) = missing.lines.get(&COORDINATOR).copied().unwrap_or_default();
+    if gone > 0 {
+        return Some(format!("{gone} lines of the coordinator are missing"));
+    }
+    let of_host = seen.instances(host).filter_map(|(_, joined)| missing.lines.get(&joined.instance));
+    let (here, gone) = of_host.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
+    if gone as f64 > LINES_MISSING_MAX * (here + gone) as f64 {
+        return Some(format!("{gone} of its {} lines are missing", here + gone));
+    }
+    untold(seen, host).map(|kind| format!("it told nothing, or too little, of {kind}"))
+}
+
+/// A kind of evidence that a host's worker owed and did not tell.
+fn untold(seen: &Seen, host: HostId) -> Option<&'static str> {
+    let probes = |host: HostId| seen.probes.asks(host);
+    let asking = seen.hosts.iter().filter(|other| probes(other.id)).count();
+    if !probes(host) && 2 * asking > seen.hosts.len() {
+        return Some("its probes");
+    }
+    if seen.states.get(&host).is_none_or(Vec::is_empty) && 2 * seen.states.len() > seen.hosts.len() {
+        return Some("its interface");
+    }
+    let carrying = |flow: &FlowSeen| {
+        seen.rounds[flow.round].kind == StageKind::Load && (flow.bytes() > 0 || flow.tail > 0)
+    };
+    let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+    let mut count = |kind: &'static str, is_told: bool| {
+        let (told, all) = kinds.entry(kind).or_default();
+        (*told, *all) = (*told + usize::from(is_told), *all + 1);
+    };
+    let connected: BTreeSet<FlowId> = seen.connects.iter().map(|(_, flow, _)| *flow).collect();
+    for (id, flow) in seen.numbered_flows_of(host) {
+        let carriage = &seen.rounds[flow.round].dose.carriage;
+        let sends = flow.from == host;
+        if carriage.connections_per_s.is_some() {
+            let planned = sends && seen.rounds[flow.round].kind == StageKind::Load;
+            if planned {
+                count("its new connections", connected.contains(&id));
+            }
+            continue;
+        }
+        if !carrying(flow) {
+            continue;
+        }
+        match (carriage.transport, sends) {
+            (Transport::Tcp, true) => count("what its connections lost", seen.tcp.contains_key(&id)),
+            (Transport::Udp, true) => count("datagrams that it sent", seen.datagrams_sent.contains_key(&id)),
+            (Transport::Udp, false) => count("datagrams that arrived", seen.datagrams.contains_key(&id)),
+            _ => {}
+        }
+        if matches!(carriage.receive, ReceiveMode::Verify { .. }) && !sends {
+            count("what it compared", seen.verified.contains_key(&id));
+        }
+    }
+    let too_few = |(told, all): (usize, usize)| (told as f64) < TOLD_MIN * all as f64;
+    kinds.into_iter().find(|(_, counted)| too_few(*counted)).map(|(kind, _)| kind)
+}
+
+/// Whether what a host's falls seem to say may be the record's own doing.
+pub fn are_doubtful(seen: &Seen, host: HostId, falls: &[&Fall]) -> bool {
+    seen.instances(host).next().is_none() || falls.iter().all(|fall| is_doubtful(seen, fall))
+}
+
+fn is_doubtful(seen: &Seen, fall: &Fall) -> bool {
+    let (from, to) = explain::window(fall);
+    let in_gap = seen.missing.coordinator.iter().any(|(before, after)| *before < to && from < *after);
+    let broke_off = seen.ended.is_none()
+        && fall.until.is_none()
+        && seen.latest.slot().saturating_sub(fall.since) < SURE_SLOTS;
+    in_gap || broke_off
+}
