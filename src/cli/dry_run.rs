@@ -75,12 +75,13 @@ fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
 
 /// The smallest fault of each kind that the plan sees.
 fn smallest(rows: &[sight::Row], link: BitRate) -> String {
+    let width = rows.iter().map(|row| row.kinds.len() + 1).max().unwrap_or(0);
     let lines = rows.iter().map(|row| {
         let least = row.least.as_deref().unwrap_or("not seen: no stage is for it");
-        format!("{:<30} {least}\n", row.kinds)
+        format!("{:<width$} {least}\n", row.kinds)
     });
     format!(
-        "{:<30} the smallest that is seen, of cards of {link}\n{}",
+        "{:<width$} the smallest that is seen, of cards of {link}\n{}",
         "finding",
         lines.collect::<Vec<_>>().concat()
     )

@@ -26,7 +26,8 @@ const PARTNERS_MIN: usize = 2;
 
 /// All corruption of a record.
 pub fn findings(seen: &Seen, racks: &Racks) -> Found {
-    let mut left: BTreeSet<FlowId> = seen.corrupt.iter().map(|corrupt| corrupt.flow).collect();
+    let counted = seen.verified.iter().filter(|(_, all)| all.differing_bytes > 0).map(|(flow, _)| *flow);
+    let mut left: BTreeSet<FlowId> = seen.corrupt.iter().map(|corrupt| corrupt.flow).chain(counted).collect();
     left.retain(|flow| seen.flows.contains_key(flow));
     if left.is_empty() {
         return Found::default();

@@ -3,6 +3,8 @@
 //! The figures are the detectors' own constants, met with what the plan puts on each host. What
 //! a plan has no rounds for is told as not seen: a pass says nothing of it.
 
+use std::collections::BTreeSet;
+
 use super::{degrading, loss, measured::SATURATES, new_flows, slow, stalls};
 use crate::model::{
     fleet::units::BitRate,
@@ -35,6 +37,7 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         .collect();
     let probed = plan.stages.iter().any(|stage| !stage.probes.is_empty());
     let row = |kinds: &'static str, least: Option<String>| Row { kinds, least };
+    let in_tables = || Some("any that stands in a host's own tables, read each second".to_owned());
     let probes = |least: &str| probed.then(|| least.to_owned());
     vec![
         row("dies_under_load", dying(&rounds)),
@@ -47,12 +50,35 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         row("dead_queue, new_flows_refused", connections(&rounds)),
         row("fail_slow", slowness(&rounds)),
         row("degrading", decline(&rounds)),
-        row("latency", probes("answers that take 1 ms more than the fleet's")),
+        row("latency", probes(LATER)),
+        row("latency_under_load", half_loaded(&rounds).then(|| probes(LATER)).flatten()),
         row(
             "stalls",
             probes(&format!("pauses of {} ms and more, if they come again", stalls::LATE_US / 1000)),
         ),
+        row("link_down, link_flap", Some("a lost carrier, by the kernel's own count; twice to fail".to_owned())),
+        row("address_lost, neighbour_failure", in_tables()),
+        row("duplicate_address, mtu_mismatch", in_tables()),
+        row("path, rack_uplink", Some(between(&rounds))),
     ]
+}
+
+/// What is late, by the detector's own figures.
+const LATER: &str = "answers that take three times what the fleet's do at most, and 1 ms more";
+
+/// Whether probes meet traffic that healthy cards carry without a queue.
+fn half_loaded(rounds: &[&PlannedRound]) -> bool {
+    rounds.iter().any(|round| matches!(round.dose.rate, Rate::Share(_)))
+}
+
+/// What can be told of ways between hosts.
+fn between(rounds: &[&PlannedRound]) -> String {
+    let ends = rounds.iter().flat_map(|round| &round.flows).flat_map(|flow| [flow.from, flow.to]);
+    match ends.collect::<BTreeSet<_>>().len() {
+        0..=2 => "whatever is above: of two hosts nobody can tell which end it is",
+        _ => "the same between two hosts alone, or, where workers name racks, of all that crosses",
+    }
+    .to_owned()
 }
 
 fn seconds(round: &PlannedRound) -> f64 {

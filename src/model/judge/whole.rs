@@ -89,14 +89,14 @@ pub fn keeps_from_passing(seen: &Seen, host: HostId) -> Option<String> {
     if !missing.stages.is_empty() {
         return Some(format!("the record lacks the stage {}", missing.stages.join(", ")));
     }
-    let (_, gone) = missing.lines.get(&COORDINATOR).copied().unwrap_or_default();
+    let (here, gone) = missing.lines.get(&COORDINATOR).copied().unwrap_or_default();
     if gone > 0 {
-        return Some(format!("{gone} lines of the coordinator are missing"));
+        return Some(format!("of the coordinator's lines {gone} of {} are missing", here + gone));
     }
     let of_host = seen.instances(host).filter_map(|(_, joined)| missing.lines.get(&joined.instance));
     let (here, gone) = of_host.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
     if gone as f64 > LINES_MISSING_MAX * (here + gone) as f64 {
-        return Some(format!("{gone} of its {} lines are missing", here + gone));
+        return Some(format!("of its lines {gone} of {} are missing", here + gone));
     }
     untold(seen, host).map(|kind| format!("it told nothing, or too little, of {kind}"))
 }

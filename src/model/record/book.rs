@@ -86,6 +86,16 @@ pub struct Reading {
     damaged_count: usize,
     total: usize,
     last_is_cut: bool,
+    run: Option<String>,
+    foreign: Option<Foreign>,
+}
+
+/// Where another run's record begins within one: files that somebody joined.
+#[derive(Debug)]
+struct Foreign {
+    line: usize,
+    run: String,
+    more: usize,
 }
 
 impl Reading {
@@ -93,7 +103,12 @@ impl Reading {
     pub fn take(&mut self, line: Result<Line, LineError>) {
         self.total += 1;
         self.last_is_cut = false;
+        if let Some(foreign) = &mut self.foreign {
+            foreign.more += 1;
+            return;
+        }
         match line {
+            Ok(line) if self.is_of_another_run(&line) => {}
             Ok(line) => self.sound.entry(line.i).or_default().push(line),
             Err(why) => {
                 self.last_is_cut = matches!(why, LineError::NotJson(_));
@@ -105,6 +120,16 @@ impl Reading {
         }
     }
 
+    /// Whether a line opens another run than the one that is being read; then nothing more is taken.
+    fn is_of_another_run(&mut self, line: &Line) -> bool {
+        let Body::Opened(opened) = &line.body else { return false };
+        if *self.run.get_or_insert_with(|| opened.run.clone()) == opened.run {
+            return false;
+        }
+        self.foreign = Some(Foreign { line: self.total, run: opened.run.clone(), more: 0 });
+        true
+    }
+
     /// The record. Damaged lines are left out and said with their number, counted from 1. A
     /// record whose closing line is missing says so: a cut exactly between two lines leaves no
     /// other trace.
@@ -113,7 +138,7 @@ impl Reading {
     ///
     /// If there is no sound opening line, or it is of another schema.
     pub fn finish(self) -> Result<Record, RecordError> {
-        let Self { sound, damaged, damaged_count, total, last_is_cut } = self;
+        let Self { sound, damaged, damaged_count, total, last_is_cut, foreign, .. } = self;
         let mut losses: Vec<String> = damaged
             .iter()
             .filter(|(number, _)| !(last_is_cut && *number == total))
@@ -140,6 +165,9 @@ impl Reading {
                 "the closing line is missing: the run was cut short, or the record's end is lost".to_owned(),
             );
         }
+        losses.extend(foreign.map(|Foreign { line, run, more }| {
+            format!("line {line} opens another run, {run}: it and the {more} lines after it are left out")
+        }));
         losses.append(&mut record.losses);
         record.losses = losses;
         Ok(record)

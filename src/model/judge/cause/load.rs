@@ -40,6 +40,9 @@ const SURVIVED_SLOTS: u64 = 80;
 /// … without a fall in the time after (8 s and 2 s, the contract's figures).
 const SURVIVED_AFTER_SLOTS: u64 = 20;
 
+/// Who wrote this shortly before the run's end had run to it: workers look at their host each second.
+const RAN_ON_US: u64 = 3_000_000;
+
 /// The number of a finding all of whose falls the host went on answering in: so many.
 pub const ANSWERED: &str = "answered_drop_offs";
 
@@ -236,7 +239,9 @@ fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize, longest_s: f64) -> Finding {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
     let long = to_the_end || longest_s >= OUTAGE_MIN_S || falls.len() > 1;
-    let rest = if to_the_end {
+    let rest = if to_the_end && ran_on(seen, host) {
+        "its worker, which another card reaches, ran on: its card, its link or its switch port is dead, and not the host"
+    } else if to_the_end {
         "whether its card, its link or the whole host died, only its console can tell"
     } else {
         "nothing ties it to load; look at its link, its switch port and its log of that moment"
@@ -256,6 +261,13 @@ fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize, longest
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
     finding.numbers.insert("longest_s".to_owned(), (longest_s > 0.0).then_some(longest_s));
     finding
+}
+
+/// Whether a host went on telling of itself to the run's end, by another card than the one under test.
+fn ran_on(seen: &Seen, host: HostId) -> bool {
+    let by_another = seen.instances(host).any(|(_, joined)| joined.control_in_band == Some(false));
+    let wrote = seen.last_wrote.get(&host).copied().unwrap_or_default();
+    by_another && seen.latest.0.saturating_sub(wrote.0) <= RAN_ON_US
 }
 
 /// The direction of which nothing was measured during these falls of the other one.

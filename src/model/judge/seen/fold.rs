@@ -168,7 +168,8 @@ impl Seen {
         match (&line.body, by) {
             (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
             (Body::Joined(joined), _) => {
-                let is_known = |(_, known): &(RunTime, Joined)| known.instance_id == joined.instance_id;
+                let whose = |of: &Joined| (of.host, of.instance_id.clone(), of.boot_id.clone());
+                let is_known = |(_, known): &(RunTime, Joined)| whose(known) == whose(joined);
                 self.host_of_instance.insert(joined.instance, joined.host);
                 // Told twice, it is still one.
                 if !self.joined.iter().any(is_known) {

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::record::{book::Record, line::HostSeen, text};
+use crate::model::{
+    plan::draft,
+    record::{book::Record, line::HostSeen, text},
+};
 
 /// Ten seconds of eight hosts, of which h3 dies twice.
 fn sick() -> Record {
@@ -61,6 +64,70 @@ fn a_host_that_never_joined_is_not_tested_and_does_not_hide_a_sick_one() {
     let summary = judge(&record);
     assert_eq!(accused(&summary), ["h3"]);
     assert!(matches!(summary.hosts[6].verdict, Verdict::NotTested | Verdict::Inconclusive));
+}
+
+/// Everybody is inconclusive for what the record lacks.
+fn nobody_passes_for(record: &Record, why: &str) {
+    let summary = judge(record);
+    let reasons: Vec<_> =
+        summary.hosts.iter().map(|host| (host.verdict, host.reason.as_deref().unwrap_or(""))).collect();
+    let all =
+        reasons.iter().all(|(verdict, reason)| *verdict == Verdict::Inconclusive && reason.contains(why));
+    assert!(all, "{why}: {reasons:?}");
+}
+
+#[test]
+fn nobody_passes_a_record_that_lacks_a_stage_or_a_line_of_the_coordinator() {
+    let mut record = Story::storm(8, 200).record();
+    let stages = "name = \"two\"\n[[stage]]\nname = \"load\"\npattern = \"storm\"\nfor = \"5s\"\n\
+                  [[stage]]\nname = \"storm\"\npattern = \"storm\"\nfor = \"5s\"\n";
+    record.opened.scenario.stages = draft::read("test", stages).expect("a sound scenario").stages;
+    nobody_passes_for(&record, "the record lacks the stage storm");
+    let losses = judge(&record).record_losses;
+    assert_eq!(losses, ["the stage storm is missing"]);
+
+    let mut record = Story::storm(8, 200).contact(3, 85, ContactState::Lost).record();
+    record.lines.retain(|line| !matches!(line.body, Body::Contact(_)));
+    nobody_passes_for(&record, "of the coordinator's lines 1 of 13 are missing");
+}
+
+#[test]
+fn who_told_nothing_of_a_kind_of_evidence_does_not_pass() {
+    let state = Body::Host(Arc::new(HostSeen::default()));
+    let told = |hosts: usize| {
+        (0..hosts).fold(Story::storm(8, 200), |story, host| story.tells(host, 3, state.clone()))
+    };
+    let summary = judge(&told(7).record());
+    assert_eq!(summary.hosts[7].reason.as_deref(), Some("it told nothing, or too little, of its interface"));
+    assert!(judge(&told(8).record()).passed);
+}
+
+/// A worker freezes, and its own word on it is lost; or the record breaks off before it could tell; or a
+/// line of the coordinator is lost in the midst of it.
+#[test]
+fn a_silence_that_lost_lines_may_explain_accuses_nobody() {
+    let silent = |record: &mut Record, from: u64, to: u64| {
+        let (from, to) = (RunTime::of_slot(story::ZERO_SLOT + from), RunTime::of_slot(story::ZERO_SLOT + to));
+        record.lines.retain(|line| line.i != 5 || line.t < from || line.t >= to);
+    };
+    let mut record = Story::storm(8, 200).dead(4, 60, 112).record();
+    silent(&mut record, 60, 112);
+    let summary = judge(&record);
+    assert_eq!(accused(&summary), Vec::<&str>::new());
+    assert_eq!(kinds(&summary, 4), [FindingKind::WorkerFrozen]);
+
+    let mut record = Story::storm(8, 200).dead(4, 60, 112).record();
+    record.lines.retain(|line| line.t < RunTime::of_slot(story::ZERO_SLOT + 100));
+    assert_eq!(accused(&judge(&record)), Vec::<&str>::new());
+    let mut record = Story::storm(8, 400).dead(4, 60, 390).record();
+    record.lines.retain(|line| line.t < RunTime::of_slot(story::ZERO_SLOT + 300));
+    assert_eq!(accused(&judge(&record)), ["h5"], "it was silent for long enough");
+
+    let story = Story::storm(8, 200).dead(4, 60, 112).contact(4, 85, ContactState::Lost);
+    let mut record = story.record();
+    assert_eq!(accused(&judge(&record)), ["h5"]);
+    record.lines.retain(|line| !matches!(line.body, Body::Contact(_)));
+    assert_eq!(accused(&judge(&record)), Vec::<&str>::new());
 }
 
 #[test]

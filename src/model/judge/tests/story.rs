@@ -9,7 +9,7 @@ use crate::model::{
     },
     judge::live::Live,
     plan::{
-        carriage::Carriage,
+        carriage::{Carriage, Transport},
         dose::{Dose, Pattern, Rate, Ways},
         layout::{FlowId, PlannedFlow, PlannedRound, PlannedStage, StageKind},
         scenario::Scenario,
@@ -19,7 +19,7 @@ use crate::model::{
         few::{self, Few},
         line::{
             Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
-            Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, VerifiedFlow,
+            Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, TcpFlow, TcpSeen, VerifiedFlow,
         },
         slot_bytes::SlotBytes,
     },
@@ -295,6 +295,7 @@ impl Story {
         bodies.push((0, at, Body::Stage(Box::new(StageBegun { stage, at, rates: BTreeMap::new() }))));
         bodies.extend(self.before.iter().map(|(host, at, body)| (instance(*host), *at, body.clone())));
         bodies.extend(self.samples());
+        bodies.extend(self.connections());
         for (host, slot, body) in &self.extra {
             let by = if *host == usize::MAX { 0 } else { instance(*host) };
             bodies.push((by, RunTime::of_slot(ZERO_SLOT + slot), body.clone()));
@@ -333,6 +334,20 @@ impl Story {
             }
         }
         lines
+    }
+
+    /// What each host that lives tells of its connections as a round ends.
+    fn connections(&self) -> Vec<(u16, RunTime, Body)> {
+        let living = || (0..self.hosts).filter(|host| !self.unheard.contains_key(host));
+        let of = |round: &PlannedRound, host: usize| {
+            let own = round.flows.iter().filter(|flow| flow.from == host_id(host));
+            let flows: Few<FlowId, TcpFlow> =
+                own.map(|flow| (flow.flow, TcpFlow { segs: 10_000, ..TcpFlow::default() })).collect();
+            let at = RunTime::of_slot(ZERO_SLOT + round.end_us() / SLOT_US);
+            (instance(host), at, Body::Tcp(TcpSeen { flows }))
+        };
+        let tcp = self.rounds.iter().filter(|round| round.dose.carriage.transport == Transport::Tcp);
+        tcp.flat_map(|round| living().map(move |host| of(round, host))).collect()
     }
 
     /// What a flow carries in a slot: its fair share of the lesser end.

@@ -90,6 +90,47 @@ fn a_line_that_came_live_and_from_a_spool_counts_once() {
 }
 
 #[test]
+fn what_follows_the_opening_of_another_run_is_left_out_and_said() {
+    let Body::Opened(mut other) = opened() else { unreachable!("it opens") };
+    other.run = "run-2".to_owned();
+    let mut lines = whole();
+    let own = lines.len();
+    lines.extend([line(0, 9, Body::Opened(other)), samples(1, 8), samples(2, 9)]);
+    let record = read(file(&lines).as_bytes()).unwrap();
+    assert_eq!(record.lines.len(), own);
+    let want = format!("line {} opens another run, run-2: it and the 2 lines after it are left out", own + 1);
+    assert_eq!(record.losses, [want]);
+}
+
+#[test]
+fn a_stage_at_a_time_that_cannot_be_is_left_out_and_said() {
+    use crate::model::{
+        plan::{
+            carriage::Carriage,
+            dose::{Dose, Pattern, Rate, Ways},
+            layout::{PlannedRound, PlannedStage},
+        },
+        record::line::StageBegun,
+    };
+    for (at, for_us) in [(u64::MAX, 1_000_000), (1 << 53, 1_000_000), (1_000_000, u64::MAX), (0, 1 << 53)] {
+        let dose = Dose {
+            pattern: Pattern::Storm,
+            ways: Ways::BothWays,
+            rate: Rate::Unpaced,
+            carriage: Carriage::tcp(1),
+        };
+        let round = PlannedRound { offset_us: 5, for_us, dose, flows: vec![] };
+        let stage = PlannedStage { name: "storm".to_owned(), rounds: vec![round], ..PlannedStage::default() };
+        let begun = StageBegun { stage, at: RunTime(at), rates: BTreeMap::new() };
+        let mut lines = whole();
+        lines.push(line(0, 5, Body::Stage(Box::new(begun))));
+        let record = read(file(&lines).as_bytes()).unwrap();
+        assert_eq!(record.lines.len(), lines.len() - 1);
+        assert!(record.losses[0].starts_with("the stage storm is left out"), "{:?}", record.losses);
+    }
+}
+
+#[test]
 fn two_lines_under_one_number_are_said() {
     let mut lines = whole();
     lines.push(Line { t: RunTime(1), ..samples(2, 2) });
