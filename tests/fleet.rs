@@ -234,6 +234,24 @@ fn a_card_that_never_comes_back_fails_and_its_partners_pass() {
     assert_eq!(not_passing(&summary).len(), 1, "{}", run.log());
 }
 
+/// A host's firewall lets nothing in but what it asked for itself and its coordinator: no card's fault,
+/// whatever it looks like.
+#[test]
+fn closed_ports_accuse_no_card() {
+    let _turn = turn();
+    let filter = "ip netns exec h2 nft -f - <<NFT\ntable inet filter {\n chain in { type filter hook input priority 0; \
+                  policy accept;\n ip saddr != 10.77.255.254 ct state new drop\n }\n}\nNFT\n";
+    let run = ByHand::run(4, "scenarios/quick.toml", &[("EARLY", filter)]);
+    assert_eq!(run.code, Some(12), "{}", run.log());
+    let summary = run.summary();
+    let host = &summary.hosts[1];
+    assert_eq!(host.verdict, Verdict::NotTested, "{}", run.log());
+    assert_eq!(host.reason.as_deref(), Some("ports_blocked"), "{}", run.log());
+    assert!(host.findings[0].text.starts_with("nobody ever reached h2 by TCP nor by UDP"), "{}", run.log());
+    assert_eq!(not_passing(&summary).len(), 1, "{}", run.log());
+    assert!(summary.fleet.findings.is_empty(), "{}", run.log());
+}
+
 /// One worker dies, another one stands still for five seconds: neither is a card's, nor does it
 /// touch the others.
 #[test]

@@ -56,7 +56,10 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
             "stalls",
             probes(&format!("pauses of {} ms and more, if they come again", stalls::LATE_US / 1000)),
         ),
-        row("link_down, link_flap", Some("a lost carrier, by the kernel's own count; twice to fail".to_owned())),
+        row(
+            "link_down, link_flap",
+            Some("a lost carrier, by the kernel's own count; twice to fail".to_owned()),
+        ),
         row("address_lost, neighbour_failure", in_tables()),
         row("duplicate_address, mtu_mismatch", in_tables()),
         row("path, rack_uplink", Some(between(&rounds))),

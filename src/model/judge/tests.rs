@@ -61,6 +61,21 @@ fn a_card_that_dies_for_good_fails_although_control_died_with_it() {
     let summary = judge(&story.record());
     only_fails(&summary, 5);
     assert_eq!(kinds(&summary, 5), [FindingKind::DiesUnderLoad]);
+    assert!(summary.hosts[5].findings[0].text.contains("only its console can tell"));
+}
+
+#[test]
+fn a_card_that_dies_while_another_one_reaches_its_host_is_proven_dead() {
+    let mut record = Story::storm(8, 200).dead(5, 120, 200).record();
+    for line in &mut record.lines {
+        if let Body::Joined(joined) = &mut line.body {
+            joined.control_in_band = Some(false);
+        }
+    }
+    let summary = judge(&record);
+    only_fails(&summary, 5);
+    let text = &summary.hosts[5].findings[0].text;
+    assert!(text.contains("ran on: its card, its link or its switch port is dead"), "{text}");
 }
 
 #[test]

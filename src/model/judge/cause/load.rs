@@ -214,8 +214,11 @@ fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) 
     }
     number("tries", Some(tie.tries as f64));
     number("failures", Some(tie.failures as f64));
+    let dead = falls.iter().any(|fall| fall.until.is_none());
+    let back =
+        if dead { format!(" It did not come back: {}.", what_died(seen, host)) } else { String::new() };
     finding.text = format!(
-        "{} fell silent {} {what}; {observers} peers saw it. Collect its driver's counters and kernel log before a reboot, then repeat after a change of driver, firmware or card",
+        "{} fell silent {} {what}; {observers} peers saw it.{back} Collect its driver's counters and kernel log before a reboot, then repeat after a change of driver, firmware or card",
         seen.name(host),
         super::times(falls),
     );
@@ -239,10 +242,8 @@ fn packets(seen: &Seen, host: HostId, falls: &[&Fall]) -> Option<f64> {
 fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize, longest_s: f64) -> Finding {
     let to_the_end = falls.iter().any(|fall| fall.until.is_none());
     let long = to_the_end || longest_s >= OUTAGE_MIN_S || falls.len() > 1;
-    let rest = if to_the_end && ran_on(seen, host) {
-        "its worker, which another card reaches, ran on: its card, its link or its switch port is dead, and not the host"
-    } else if to_the_end {
-        "whether its card, its link or the whole host died, only its console can tell"
+    let rest = if to_the_end {
+        what_died(seen, host)
     } else {
         "nothing ties it to load; look at its link, its switch port and its log of that moment"
     };
@@ -261,6 +262,15 @@ fn silence(seen: &Seen, host: HostId, falls: &[&Fall], observers: usize, longest
     finding.numbers.insert("drop_offs".to_owned(), Some(falls.len() as f64));
     finding.numbers.insert("longest_s".to_owned(), (longest_s > 0.0).then_some(longest_s));
     finding
+}
+
+/// Of a host that never came back.
+fn what_died(seen: &Seen, host: HostId) -> &'static str {
+    if ran_on(seen, host) {
+        "its worker, which another card reaches, ran on: its card, its link or its switch port is dead, and not the host"
+    } else {
+        "whether its card, its link or the whole host died, only its console can tell"
+    }
 }
 
 /// Whether a host went on telling of itself to the run's end, by another card than the one under test.
