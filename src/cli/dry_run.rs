@@ -55,9 +55,13 @@ fn placeholders(hosts: u16, lab: Option<&LabSpec>) -> Result<Vec<Host>, Failure>
 }
 
 fn table(scenario: &Scenario, plan: &Plan, hosts: u16) -> String {
+    let again = match plan.confirm_us {
+        0 => String::new(),
+        us => format!(", and up to {:.0} s to try suspects again", us as f64 / 1e6),
+    };
     let stages: String = plan.stages.iter().map(stage_line).collect();
     format!(
-        "{}: {}\n{hosts} hosts, seed {}, {:.1} s of rounds; over after {:.0} s at the latest\n\n\
+        "{}: {}\n{hosts} hosts, seed {}, {:.1} s of rounds{again}; what is unfinished after {:.0} s is given up\n\n\
          {:<16} {:>6} {:>7} {:>8}  {:<10} {:>7}  load planned for a host, out and in\n{stages}",
         scenario.name,
         scenario.about,

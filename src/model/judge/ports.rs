@@ -2,7 +2,7 @@
 //!
 //! # Rule
 //!
-//! Of each ordered pair it is known whether anything ever passed: what reach came to, an answered probe, a
+//! Of each ordered pair it is known whether anything ever passed: what reach came to, an answered echo, a
 //! byte of a flow. A host's ports are *blocked* for what comes in where by one transport nothing ever did,
 //! of nobody, although its control connection crosses the same card and was never lost; and for what goes
 //! out where the same holds of what it sends, and others reached those that it did not.
@@ -56,13 +56,6 @@ impl Protocol {
     /// Whether it carries flows of this transport.
     const fn carries(self, transport: Transport) -> bool {
         matches!(transport, Transport::Udp | Transport::Quic) == matches!(self, Self::Udp)
-    }
-
-    const fn probe(self) -> Asked {
-        match self {
-            Self::Tcp => Asked::Handshake,
-            Self::Udp => Asked::Echo,
-        }
     }
 }
 
@@ -126,9 +119,10 @@ fn is_blocked(seen: &Seen, host: HostId, way: Way, protocol: Protocol) -> bool {
 
 /// Whether anything ever passed from one to the other, after reach.
 fn passed(seen: &Seen, from: HostId, to: HostId, protocol: Protocol) -> bool {
-    let outcomes = seen.probes.outcomes(from, to, protocol.probe());
-    let answered = |tick| matches!(outcomes(tick), Some(Outcome::Answered(_)));
-    (0..seen.probes.ticks()).any(answered)
+    // A handshake that is refused counts as answered, and a filter may refuse it.
+    let echoes = seen.probes.outcomes(from, to, Asked::Echo);
+    let answered = |tick| matches!(echoes(tick), Some(Outcome::Answered(_)));
+    (protocol == Protocol::Udp && (0..seen.probes.ticks()).any(answered))
         || seen
             .flows_of(to)
             .filter(|flow| flow.from == from && flow.to == to)

@@ -103,49 +103,54 @@ pub fn keeps_from_passing(seen: &Seen, host: HostId) -> Option<String> {
 
 /// A kind of evidence that a host's worker owed and did not tell.
 fn untold(seen: &Seen, host: HostId) -> Option<&'static str> {
-    let probes = |host: HostId| seen.probes.asks(host);
-    let asking = seen.hosts.iter().filter(|other| probes(other.id)).count();
-    if !probes(host) && 2 * asking > seen.hosts.len() {
+    let asking = seen.hosts.iter().filter(|other| seen.probes.asks(other.id)).count();
+    if !seen.probes.asks(host) && 2 * asking > seen.hosts.len() {
         return Some("its probes");
     }
     if seen.states.get(&host).is_none_or(Vec::is_empty) && 2 * seen.states.len() > seen.hosts.len() {
         return Some("its interface");
     }
-    let carrying = |flow: &FlowSeen| {
-        seen.rounds[flow.round].kind == StageKind::Load && (flow.bytes() > 0 || flow.tail > 0)
-    };
-    let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
-    let mut count = |kind: &'static str, is_told: bool| {
-        let (told, all) = kinds.entry(kind).or_default();
-        (*told, *all) = (*told + usize::from(is_told), *all + 1);
-    };
     let connected: BTreeSet<FlowId> = seen.connects.iter().map(|(_, flow, _)| *flow).collect();
+    let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
     for (id, flow) in seen.numbered_flows_of(host) {
-        let carriage = &seen.rounds[flow.round].dose.carriage;
-        let sends = flow.from == host;
-        if carriage.connections_per_s.is_some() {
-            let planned = sends && seen.rounds[flow.round].kind == StageKind::Load;
-            if planned {
-                count("its new connections", connected.contains(&id));
-            }
-            continue;
-        }
-        if !carrying(flow) {
-            continue;
-        }
-        match (carriage.transport, sends) {
-            (Transport::Tcp, true) => count("what its connections lost", seen.tcp.contains_key(&id)),
-            (Transport::Udp, true) => count("datagrams that it sent", seen.datagrams_sent.contains_key(&id)),
-            (Transport::Udp, false) => count("datagrams that arrived", seen.datagrams.contains_key(&id)),
-            _ => {}
-        }
-        // Of one block in many a short flow may hold none.
-        if carriage.receive == (ReceiveMode::Verify { one_in: 1 }) && !sends {
-            count("what it compared", seen.verified.contains_key(&id));
+        for (kind, is_told) in owed(seen, host, (id, flow), &connected) {
+            let (told, all) = kinds.entry(kind).or_default();
+            (*told, *all) = (*told + usize::from(is_told), *all + 1);
         }
     }
     let too_few = |(told, all): (usize, usize)| (told as f64) < TOLD_MIN * all as f64;
     kinds.into_iter().find(|(_, counted)| too_few(*counted)).map(|(kind, _)| kind)
+}
+
+/// What a host owes to tell of one of its flows, and whether it did.
+fn owed(
+    seen: &Seen,
+    host: HostId,
+    (id, flow): (FlowId, &FlowSeen),
+    connected: &BTreeSet<FlowId>,
+) -> Vec<(&'static str, bool)> {
+    let round = &seen.rounds[flow.round];
+    let (carriage, sends) = (&round.dose.carriage, flow.from == host);
+    if round.kind != StageKind::Load {
+        return Vec::new();
+    }
+    if round.makes_connections() {
+        return if sends { vec![("its new connections", connected.contains(&id))] } else { Vec::new() };
+    }
+    // Of what carried nothing there may be nothing to tell.
+    if flow.bytes() == 0 && flow.tail == 0 {
+        return Vec::new();
+    }
+    let counted = match (carriage.transport, sends) {
+        (Transport::Tcp, true) => Some(("what its connections lost", seen.tcp.contains_key(&id))),
+        (Transport::Udp, true) => Some(("datagrams that it sent", seen.datagrams_sent.contains_key(&id))),
+        (Transport::Udp, false) => Some(("datagrams that arrived", seen.datagrams.contains_key(&id))),
+        _ => None,
+    };
+    // Of one block in many a short flow may hold none.
+    let compares = carriage.receive == (ReceiveMode::Verify { one_in: 1 }) && !sends;
+    let compared = compares.then(|| ("what it compared", seen.verified.contains_key(&id)));
+    counted.into_iter().chain(compared).collect()
 }
 
 /// Whether what a host's falls seem to say may be the record's own doing.
