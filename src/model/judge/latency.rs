@@ -179,7 +179,7 @@ fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
             seen.name(*a),
             seen.name(*b)
         );
-        let mut finding = paths::worse(&what, paths::NEXT_TO_NONE);
+        let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
         finding.numbers = cause::numbers([(PROBES, own.of as f64), (LATE_PROBES, own.events as f64)]);
         alone.then_some(((*a, *b), finding))
     });

@@ -76,8 +76,12 @@ pub fn typical(pairs: impl IntoIterator<Item = ((HostId, HostId), f64)>) -> Opti
 /// What each pair lost, missed or saw of so many, from one host to another.
 pub type Pairs = BTreeMap<(HostId, HostId), Share>;
 
-/// The same of pairs; 0 of none.
+/// The same of pairs; 0 of none, and of two hosts, of which nobody can tell what is typical.
 pub fn typical_share(pairs: &Pairs) -> f64 {
+    let hosts: BTreeSet<HostId> = pairs.keys().flat_map(|(a, b)| [*a, *b]).collect();
+    if hosts.len() <= 2 {
+        return 0.0;
+    }
     typical(pairs.iter().map(|(pair, share)| (*pair, share.rate()))).unwrap_or(0.0)
 }
 

@@ -21,8 +21,9 @@ use std::collections::BTreeMap;
 use super::{
     cause,
     falls::Fall,
-    localise::{self, MOST, Pairs},
+    localise::{self, MOST, Pairs, Trial},
     outage::{self, held::Held},
+    paths::{self, Pair},
     poisson::Share,
     rack::{Racks, Symptom},
     seen::{FlowSeen, RoundSeen, Seen, Way},
@@ -97,7 +98,9 @@ pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     let crossings = racks.set_apart(&mut pairs, is_bad);
     let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
-    let (blames, _) = localise::explain_away(&trials, MOST);
+    let (blames, left) = localise::explain_away(&trials, MOST);
+    let of_two = left.first().filter(|_| seen.hosts.len() == 2);
+    let of_two = of_two.map(|place| between(seen, &trials[*place], shares[*place]));
     let hosts = localise::by_host(&blames)
         .into_iter()
         // Of a host that is silent altogether no flow runs on: that is told as its silence.
@@ -108,7 +111,23 @@ pub fn findings(seen: &Seen, racks: &Racks) -> Found {
             let ways: Vec<Way> = sides.iter().map(|side| side.way).collect();
             (host, finding(seen, host, &ways, all))
         });
-    Found::on_hosts(hosts.collect()).with(Symptom::NewFlows, crossings)
+    Found { pairs: of_two.into_iter().collect(), ..Found::on_hosts(hosts.collect()) }
+        .with(Symptom::NewFlows, crossings)
+}
+
+/// The finding on a fleet of two.
+fn between(seen: &Seen, trial: &Trial, share: Share) -> (Pair, Finding) {
+    let (from, to) = (trial.from, trial.to);
+    let what = format!(
+        "{} of {} new connections from {} to {} failed",
+        share.events,
+        share.of,
+        seen.name(from),
+        seen.name(to)
+    );
+    let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
+    finding.numbers = cause::numbers([(ATTEMPTS, share.of as f64), ("missing_share", share.rate())]);
+    ((from.min(to), from.max(to)), finding)
 }
 
 fn is_bad(share: Share) -> bool {

@@ -73,15 +73,22 @@ pub fn findings(
     found.into_values().collect()
 }
 
+/// Of a fleet of two.
+const UNTOLD: &str = "of two hosts nobody can tell which; run with more hosts, or look at both ends' links, settings and counters";
+
 /// What does not show elsewhere, of what shows on a path.
 pub const NEXT_TO_NONE: &str = "next to none between either and the others";
 
 /// The finding on a pair of which something shows that does not of either with others: seen by several
 /// flows or echoes, and as many with others did not.
-pub fn worse(what: &str, with_others: &str) -> Finding {
-    let text = format!(
-        "{what}, and {with_others}: it is the way between the two, or one of its members; trace it with the ports of these flows, and look at the links on it"
-    );
+pub fn worse(seen: &Seen, what: &str, with_others: &str) -> Finding {
+    let text = if seen.hosts.len() == 2 {
+        format!("{what}: it is one of the two, or the way between them, and {UNTOLD}")
+    } else {
+        format!(
+            "{what}, and {with_others}: it is the way between the two, or one of its members; trace it with the ports of these flows, and look at the links on it"
+        )
+    };
     let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
     finding.confirmed = Some(true);
     finding

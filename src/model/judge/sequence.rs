@@ -132,7 +132,7 @@ fn of_pairs<'a>(
             all.events,
             all.of,
         );
-        let mut finding = paths::worse(&what, paths::NEXT_TO_NONE);
+        let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
         finding.numbers = numbers(all);
         ((a, b), finding)
     });

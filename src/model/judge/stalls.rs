@@ -22,6 +22,7 @@ use super::{
     cause,
     falls::Fall,
     outage::held,
+    paths::{self, Pair},
     quiet,
     rack::{Racks, Symptom},
     robust,
@@ -69,6 +70,10 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
         if gaps.len() >= GAPS_MIN { gaps } else { slots::gaps(seen, host, falls) }
     };
     let all: BTreeMap<HostId, Vec<Gap>> = hosts.into_iter().map(|host| (host, of_host(host))).collect();
+    if let [(a, one), (b, other)] = all.iter().collect::<Vec<_>>()[..] {
+        let both = if one.len() <= other.len() { one } else { other };
+        return Found { pairs: of_two(seen, (*a, *b), both).into_iter().collect(), ..Found::default() };
+    }
     let counts: Vec<f64> = all.values().map(|gaps| gaps.len() as f64).collect();
     let typical = robust::median(&counts).unwrap_or(0.0);
     let hosts = all
@@ -76,6 +81,20 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
         .filter(|(_, gaps)| gaps.len() >= GAPS_MIN && gaps.len() as f64 >= 3.0 * typical)
         .map(|(host, gaps)| (host, finding(seen, host, &gaps)));
     Found::on_hosts(hosts.collect()).with(Symptom::Stalls, uplink::crossings(&probes, racks))
+}
+
+/// The finding on a fleet of two that stood still together so often.
+fn of_two(seen: &Seen, (a, b): Pair, gaps: &[Gap]) -> Option<(Pair, Finding)> {
+    let longest_s = gaps.iter().map(|(_, length)| *length).max()? as f64 / 1e6;
+    let what = format!(
+        "what {} and {} exchange stood still {} times, for up to {longest_s:.2} s, without losing much",
+        seen.name(a),
+        seen.name(b),
+        gaps.len()
+    );
+    let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
+    finding.numbers = cause::numbers([("gaps", gaps.len() as f64), ("longest_s", longest_s)]);
+    (gaps.len() >= GAPS_MIN).then_some(((a, b), finding))
 }
 
 /// Whether a probe may lie in a gap: late by [`LATE_US`], or lost.

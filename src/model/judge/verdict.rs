@@ -63,9 +63,9 @@ pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> 
             (host, own)
         })
         .collect();
-    let is_path = |finding: &Finding| finding.kind == FindingKind::Path && fails(finding);
-    let path_of_two = seen.hosts.len() == 2 && fleet.iter().any(is_path);
-    let found = Found { falls: &falls, explained: &explained, troubled: &troubled, path_of_two };
+    let between = fleet.iter().find(|finding| fails(finding)).filter(|_| seen.hosts.len() == 2);
+    let between_two = between.map(|finding| finding.kind);
+    let found = Found { falls: &falls, explained: &explained, troubled: &troubled, between_two };
     let mut hosts: Vec<HostSummary> =
         all.into_par_iter().map(|(host, own)| host_summary(seen, host, own, &found)).collect();
     let missing = usize::from(record.opened.planned).saturating_sub(hosts.len());
@@ -79,8 +79,8 @@ struct Found<'a> {
     explained: &'a Explained,
     /// Hosts that something tells against: what others did not measure with them is theirs.
     troubled: &'a BTreeSet<HostId>,
-    /// The fleet is two hosts, and something is the matter between them.
-    path_of_two: bool,
+    /// What is the matter between the hosts of a fleet of two.
+    between_two: Option<FindingKind>,
 }
 
 /// Whether a finding makes its host, or the fleet, fail.
@@ -135,8 +135,8 @@ fn verdict_of(
     if let Some(finding) = findings.iter().find(|finding| finding.severity == Severity::Fail) {
         return (Verdict::Inconclusive, Some(format!("{} was not confirmed", finding.kind.name())));
     }
-    if found.path_of_two {
-        return (Verdict::Inconclusive, Some("path".to_owned()));
+    if let Some(kind) = found.between_two {
+        return (Verdict::Inconclusive, Some(kind.name().to_owned()));
     }
     if found.explained.shared.iter().any(|index| found.falls[*index].host == host) {
         return (Verdict::Inconclusive, Some("shared_congestion".to_owned()));

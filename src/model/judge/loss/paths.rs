@@ -69,7 +69,7 @@ fn finding(seen: &Seen, (a, b): Pair, Lossy { all, since_s, .. }: Lossy) -> Find
         all.events,
         all.of,
     );
-    let mut finding = paths::worse(&what, paths::NEXT_TO_NONE);
+    let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
     finding.first_seen_s = since_s;
     finding.numbers.insert("loss_share".to_owned(), Some(all.rate()));
     finding.numbers.insert("lost".to_owned(), Some(all.events as f64));

@@ -14,7 +14,7 @@ use crate::model::judge::{
     paths::{self, Pair},
     robust,
     seen::Seen,
-    summary::{Finding, FindingKind, Severity},
+    summary::Finding,
 };
 
 /// Share of its class that a slow path carries at most: no healthy flow of thousands was that slow in all of
@@ -50,31 +50,21 @@ fn of_two(seen: &Seen, samples: &[Sample]) -> Option<(Pair, Finding)> {
     let is_slow =
         |own: &[&Sample]| own.len() >= FLOWS_MIN && own.iter().all(|it| it.x < (1.0 - DEFICIT).ln());
     let ((from, to), own) = ways.into_iter().find(|(_, own)| is_slow(own))?;
-    let median = |of: fn(&Sample) -> f64| {
-        robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
-    };
-    let (bps, class_bps) = (median(|sample| sample.bps), median(|sample| sample.class_bps));
-    let text = format!(
-        "from {} to {} {} are carried where the other way carries {}, in all {} flows, and of two hosts it cannot be told which is at fault; run with more hosts, or look at both ends' links, settings and counters",
+    let (bps, class_bps) = medians(&own);
+    let what = format!(
+        "from {} to {} {} are carried where the other way carries {}, in all {} flows",
         seen.name(from),
         seen.name(to),
         rate_text(Some(bps)),
         rate_text(Some(class_bps)),
         own.len(),
     );
-    let mut finding = cause::bare(FindingKind::Path, Severity::Fail, &[], text);
-    finding.confirmed = Some(true);
-    let numbers =
-        [("goodput_bps", bps.round()), ("class_bps", class_bps.round()), ("flows", own.len() as f64)];
-    finding.numbers = cause::numbers(numbers);
-    Some(((from.min(to), from.max(to)), finding))
+    let with_others = "nothing is known of either with others";
+    Some(((from.min(to), from.max(to)), told(seen, &what, with_others, &own)))
 }
 
 fn finding(seen: &Seen, (a, b): Pair, own: &[&Sample]) -> Finding {
-    let median = |of: fn(&Sample) -> f64| {
-        robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
-    };
-    let (bps, class_bps) = (median(|sample| sample.bps), median(|sample| sample.class_bps));
+    let (bps, class_bps) = medians(own);
     let what = format!(
         "{} and {} carry {} with each other where their class carries {}, in all {} of their flows",
         seen.name(a),
@@ -83,9 +73,22 @@ fn finding(seen: &Seen, (a, b): Pair, own: &[&Sample]) -> Finding {
         rate_text(Some(class_bps)),
         own.len(),
     );
-    let mut finding = paths::worse(&what, "with the others either carries what its class does");
+    told(seen, &what, "with the others either carries what its class does", own)
+}
+
+fn told(seen: &Seen, what: &str, with_others: &str, own: &[&Sample]) -> Finding {
+    let (bps, class_bps) = medians(own);
+    let mut finding = paths::worse(seen, what, with_others);
     let numbers =
         [("goodput_bps", bps.round()), ("class_bps", class_bps.round()), ("flows", own.len() as f64)];
     finding.numbers = cause::numbers(numbers);
     finding
+}
+
+/// What flows carry, and what their class does, bits per second.
+fn medians(own: &[&Sample]) -> (f64, f64) {
+    let median = |of: fn(&Sample) -> f64| {
+        robust::median(&own.iter().map(|sample| of(sample)).collect::<Vec<_>>()).unwrap_or_default()
+    };
+    (median(|sample| sample.bps), median(|sample| sample.class_bps))
 }
