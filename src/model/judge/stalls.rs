@@ -49,6 +49,9 @@ pub const LATE_US: u32 = 20_000;
 /// Gaps that make a finding: one or two happen to every machine.
 pub(super) const GAPS_MIN: usize = 3;
 
+/// The same of two hosts, which nobody is beside who would show the machine's or the switch's own.
+const GAPS_OF_TWO_MIN: usize = 6;
+
 /// A gap this long is an outage, microseconds.
 pub(super) const GAP_MAX_US: u64 = 1_000_000;
 
@@ -71,7 +74,7 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     };
     let all: BTreeMap<HostId, Vec<Gap>> = hosts.into_iter().map(|host| (host, of_host(host))).collect();
     if let [(a, one), (b, other)] = all.iter().collect::<Vec<_>>()[..] {
-        let both = if one.len() <= other.len() { one } else { other };
+        let both: Vec<Gap> = if one.len() <= other.len() { one } else { other }.clone();
         return Found { pairs: of_two(seen, (*a, *b), both).into_iter().collect(), ..Found::default() };
     }
     let counts: Vec<f64> = all.values().map(|gaps| gaps.len() as f64).collect();
@@ -84,7 +87,12 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 }
 
 /// The finding on a fleet of two that stood still together so often.
-fn of_two(seen: &Seen, (a, b): Pair, gaps: &[Gap]) -> Option<(Pair, Finding)> {
+fn of_two(seen: &Seen, (a, b): Pair, mut gaps: Vec<Gap>) -> Option<(Pair, Finding)> {
+    // What a worker missed itself is neither card's.
+    let missed = |(from, length): &Gap| {
+        seen.stalled.iter().any(|(_, since, until)| since.0 < from + length && *from < until.0)
+    };
+    gaps.retain(|gap| !missed(gap));
     let longest_s = gaps.iter().map(|(_, length)| *length).max()? as f64 / 1e6;
     let what = format!(
         "what {} and {} exchange stood still {} times, for up to {longest_s:.2} s, without losing much",
@@ -94,7 +102,7 @@ fn of_two(seen: &Seen, (a, b): Pair, gaps: &[Gap]) -> Option<(Pair, Finding)> {
     );
     let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
     finding.numbers = cause::numbers([("gaps", gaps.len() as f64), ("longest_s", longest_s)]);
-    (gaps.len() >= GAPS_MIN).then_some(((a, b), finding))
+    (gaps.len() >= GAPS_OF_TWO_MIN).then_some(((a, b), finding))
 }
 
 /// Whether a probe may lie in a gap: late by [`LATE_US`], or lost.

@@ -4,6 +4,7 @@ mod bad;
 pub(super) mod field;
 mod files;
 pub(super) mod story;
+mod two;
 
 use story::{CAPACITY_BPS, Story};
 

@@ -77,8 +77,11 @@ impl Probe {
 /// The gaps of one host, but for those in which it `fell`.
 pub(super) fn of_host(probes: &[Probe], host: HostId, fell: impl Fn(u64) -> bool) -> Vec<Gap> {
     let partner = |probe: &&Probe| if probe.from == host { probe.to } else { probe.from };
+    let met: BTreeSet<HostId> =
+        probes.iter().filter(|probe| probe.touches(host)).map(|it| partner(&it)).collect();
+    let enough = PARTNERS_MIN.min(met.len());
     let is_its = |row: &[&Probe]| {
-        row.iter().map(partner).collect::<BTreeSet<_>>().len() >= PARTNERS_MIN && !fell(row[0].at_us)
+        row.iter().map(partner).collect::<BTreeSet<_>>().len() >= enough && !fell(row[0].at_us)
     };
     of(probes, |probe| probe.touches(host), is_its)
 }

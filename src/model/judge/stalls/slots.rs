@@ -14,14 +14,15 @@ use crate::model::{
 /// Share of its median below which a slot of all of a host's flows is a gap.
 const SLOT_LOW: f64 = 0.1;
 
-/// The gaps of one host in rounds in which it exchanges bytes with several at once.
+/// The gaps of one host in rounds in which it exchanges bytes with several at once; of two hosts, with the
+/// only other.
 pub(super) fn gaps(seen: &Seen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
     let meets_several = |round: &&RoundSeen| {
         let part = round.by_host.get(&host);
         round.kind == StageKind::Load
             && round.saturates()
             && round.dose.pattern != Pattern::Pairs
-            && part.is_some_and(|part| part.tx.len() > 1 || part.rx.len() > 1)
+            && part.is_some_and(|part| part.tx.len() > 1 || part.rx.len() > 1 || seen.hosts.len() == 2)
     };
     seen.rounds.iter().filter(meets_several).flat_map(|round| round_gaps(seen, round, host, falls)).collect()
 }
