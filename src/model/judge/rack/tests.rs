@@ -203,6 +203,20 @@ fn what_all_that_crosses_shows_is_the_uplink_s_and_no_host_s() {
 }
 
 #[test]
+fn data_that_does_not_cross_while_echoes_do_is_the_uplink_s() {
+    let storm = |field: &mut Field, echo: &dyn Fn(u16, u16) -> bool| {
+        field.idle(StageKind::Load, 6, |a, b, _| echo(a, b).then_some(90));
+        field.storm(6, |a, b, _| if crosses(a, b) { 1e4 } else { CARD_BPS / 8.0 });
+    };
+    let (hosts, fleet) = across(|field, _| storm(field, &|_, _| true));
+    assert!(hosts.is_empty(), "{hosts:?} are well");
+    assert_eq!(fleet.len(), 1, "{fleet:?}");
+    assert!(fleet[0].0 == FindingKind::RackUplink && fleet[0].1.contains("hardly anything"), "{fleet:?}");
+    let (_, fleet) = across(|field, _| storm(field, &|a, b| !crosses(a, b)));
+    assert!(!fleet.iter().any(|(_, text)| text.contains("hardly anything")), "it is cut: {fleet:?}");
+}
+
+#[test]
 fn payload_that_differs_between_several_of_two_racks_is_the_uplink_s() {
     for (pairs, hosts, fleet) in [
         (&[(0, 4), (1, 6)][..], &[][..], Some(FindingKind::RackUplink)),

@@ -6,7 +6,7 @@ use crate::model::{
         detect,
         summary::{FindingKind, Severity},
     },
-    record::line::DatagramFlow,
+    record::{line::DatagramFlow, slot_bytes::SlotBytes},
 };
 
 /// What is told of two hosts as `make` has them: how often of either that it fails, and what of both.
@@ -48,7 +48,7 @@ fn stalls_that_both_show_are_between_them_and_a_few_are_anybody_s() {
                 let gap = |slot: usize| (start as usize + slot).is_multiple_of(every as usize);
                 let slots = flow.slots.iter_mut().enumerate().filter(|(slot, _)| gap(*slot));
                 slots.for_each(|(_, bytes)| {
-                    *bytes = Some(crate::model::record::slot_bytes::SlotBytes::new(0))
+                    *bytes = Some(SlotBytes::new(0));
                 });
             }
         }
