@@ -214,7 +214,8 @@ fn dies(seen: &Seen, host: HostId, falls: &[&Fall], tie: Tie, observers: usize) 
     }
     number("tries", Some(tie.tries as f64));
     number("failures", Some(tie.failures as f64));
-    let dead = falls.iter().any(|fall| fall.until.is_none());
+    // Who came back before may be about to, as the run ends.
+    let dead = falls.iter().all(|fall| fall.until.is_none());
     let back =
         if dead { format!(" It did not come back: {}.", what_died(seen, host)) } else { String::new() };
     finding.text = format!(
