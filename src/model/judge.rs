@@ -22,6 +22,7 @@ pub mod fall;
 pub mod falls;
 pub mod files;
 pub mod frames;
+pub mod interface;
 pub mod latency;
 pub mod limit;
 pub mod live;

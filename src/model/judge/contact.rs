@@ -6,7 +6,7 @@
 
 use super::{
     cause::{self, link, process},
-    files, measured, ports,
+    files, interface, measured, ports,
     seen::{Seen, WAYS},
     starved,
     summary::{Finding, FindingKind, Severity},
@@ -45,7 +45,7 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     let mut found = Vec::new();
     let explained = |kinds: &[FindingKind]| has.iter().any(|finding| kinds.contains(&finding.kind));
     found.extend(ports::finding(seen, host));
-    if let Some((shown, own)) = measured::wrong_interface(seen, host) {
+    if let Some((shown, own)) = interface::missed(seen, host) {
         let text = format!(
             "{} carried {own} bytes of which only {shown} show on its interface's counters: another card carried them; name the card with --iface",
             seen.name(host)

@@ -8,15 +8,11 @@ use super::{
     summary::{Goodput, Tested},
 };
 use crate::model::{
-    fleet::{
-        host::HostId,
-        units::{RunTime, SLOT_US, SLOTS_PER_S},
-    },
+    fleet::{host::HostId, units::SLOTS_PER_S},
     plan::{
         carriage::ETHERNET_HEADER_BYTES,
         layout::{FlowId, StageKind},
     },
-    record::slot_bytes::SlotBytes,
 };
 
 /// Share of its calibrated capacity that a host must reach to count as loaded.
@@ -31,12 +27,6 @@ const BEST_SLOTS: usize = 5;
 
 /// Planned load from which on a stage is meant to saturate a host.
 pub const SATURATES: f64 = 0.9;
-
-/// Share of own bytes that must show on the interface's counters.
-const SHOWN_SHARE: f64 = 0.95;
-
-/// Own bytes below which counters are not compared: other traffic and rounding weigh too much.
-const SHOWN_BYTES_MIN: u64 = 1_000_000;
 
 /// What a host carried one way in its rounds of load, slot by slot, bits per second.
 struct Carried<'a>(Vec<(&'a RoundSeen, Vec<Option<f64>>)>);
@@ -236,81 +226,4 @@ pub fn under_loaded(seen: &Seen, host: HostId, load: &Load<'_>) -> Option<(f64, 
         .filter_map(|way| Some((load.one_way(way).best_bps(BEST_SLOTS)?, seen.capacity(host, way)?)))
         .filter(|(best, capacity)| *best < LOADED_SHARE * capacity)
         .min_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)))
-}
-
-/// Where own bytes did not show on the interface's own counters: shown and own, in bytes.
-pub fn wrong_interface(seen: &Seen, host: HostId) -> Option<(u64, u64)> {
-    let links: Vec<_> = seen.links(host).collect();
-    let received = received(seen, host);
-    // Whole slots between two readings, so that no byte counts that was not yet or no longer read from
-    // the interface.
-    let between = |from: RunTime, to: RunTime| {
-        let by = |slot: u64| received.get(slot as usize).or(received.last()).copied().unwrap_or_default();
-        by(to.0 / SLOT_US).saturating_sub(by(from.0.div_ceil(SLOT_US)))
-    };
-    // A counter that fell was reset with its driver: before and after it counts for itself.
-    let unbroken = links.chunk_by(|(_, before), (_, after)| before.rx_bytes <= after.rx_bytes);
-    let (mut shown, mut own) = (0, 0);
-    for part in unbroken {
-        let ((from, first), (to, last)) = (part.first()?, part.last()?);
-        shown += last.rx_bytes - first.rx_bytes;
-        own += between(*from, *to);
-    }
-    (own >= SHOWN_BYTES_MIN && (shown as f64) < SHOWN_SHARE * own as f64).then_some((shown, own))
-}
-
-/// Bytes of flows that a host had received as each slot of the run began.
-fn received(seen: &Seen, host: HostId) -> Vec<u64> {
-    let mut by_slot: Vec<u64> = vec![0];
-    for flow in seen.flows_of(host).filter(|flow| flow.to == host) {
-        let first = seen.rounds[flow.round].start as usize + 1;
-        if by_slot.len() < first + flow.slots.len() {
-            by_slot.resize(first + flow.slots.len(), 0);
-        }
-        for (sum, bytes) in by_slot[first..].iter_mut().zip(&flow.slots) {
-            *sum += bytes.map_or(0, SlotBytes::get);
-        }
-    }
-    let mut sum = 0;
-    for bytes in &mut by_slot {
-        sum += *bytes;
-        *bytes = sum;
-    }
-    by_slot
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::model::{
-        judge::tests::field::Field,
-        record::line::{Body, HostSeen, LinkSeen},
-    };
-
-    /// What is made of h1's counter that each second reads so, given what truly arrived by then.
-    fn told(read: impl Fn(u64) -> u64) -> Option<(u64, u64)> {
-        let mut field = Field::of(4);
-        field.pairs_as(StageKind::Load, 2.0, |_, _| 40e6);
-        let end = field.seen.rounds.last().expect("rounds").end / 10 + 1;
-        let arrived = received(&field.seen, HostId(0));
-        for second in 0..=end {
-            let at = RunTime(second * 1_000_000);
-            let arrived = arrived.get(second as usize * 10).or(arrived.last()).copied().unwrap_or_default();
-            let link = LinkSeen { carrier: true, rx_bytes: read(arrived), ..LinkSeen::default() };
-            let state = HostSeen { link: Some(link), ..HostSeen::default() };
-            field.take(1, at, Body::Host(Arc::new(state)));
-        }
-        wrong_interface(&field.seen, HostId(0))
-    }
-
-    #[test]
-    fn bytes_that_do_not_show_are_of_another_card_and_a_reset_is_no_matter() {
-        assert_eq!(told(|arrived| arrived), None);
-        let reset = |arrived: u64| arrived.checked_sub(15_000_000).unwrap_or(arrived);
-        assert_eq!(told(reset), None, "its driver was loaded anew");
-        assert!(told(|arrived| arrived / 2).is_some());
-        assert!(told(|_| 0).is_some());
-    }
 }
