@@ -5,6 +5,7 @@ pub mod carried;
 pub mod facts;
 pub mod few;
 pub mod file;
+pub mod gaps;
 pub mod kernel_log;
 pub mod line;
 pub mod moved;

@@ -141,6 +141,11 @@ impl RunTime {
         self.0 / SLOT_US
     }
 
+    /// The whole second this moment lies in.
+    pub const fn second(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
     /// Seconds since the run's zero.
     pub fn as_secs_f64(self) -> f64 {
         self.0 as f64 / 1e6

@@ -53,11 +53,11 @@ fn lost_most(seen: &Seen, hosts: &mut BTreeMap<HostId, Vec<Finding>>) -> Option<
     let lost = |finding: &Finding| finding.first_seen_s.filter(|_| finding.kind == FindingKind::ControlLost);
     let mut times: Vec<f64> = hosts.values().filter_map(|own| own.iter().find_map(lost)).collect();
     times.sort_by(f64::total_cmp);
-    let together = |first: &f64| times.iter().filter(|at| (*first..=first + AT_ONCE_S).contains(at)).count();
+    let at_once = |first: f64, at: f64| (first..=first + AT_ONCE_S).contains(&at);
+    let together = |first: &f64| times.iter().filter(|at| at_once(*first, **at)).count();
     let since_s = *times.iter().find(|first| 2 * together(first) > seen.hosts.len())?;
     let count = together(&since_s);
-    let same =
-        |finding: &Finding| lost(finding).is_some_and(|at| (since_s..=since_s + AT_ONCE_S).contains(&at));
+    let same = |finding: &Finding| lost(finding).is_some_and(|at| at_once(since_s, at));
     for own in hosts.values_mut() {
         own.retain(|finding| !(finding.severity == Severity::Info && same(finding)));
     }

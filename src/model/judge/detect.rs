@@ -49,8 +49,7 @@ pub fn detect(seen: &Seen) -> Detected {
         || rayon::join(|| explain::explain(seen, &falls), || Crossings::of(seen, &racks, &falls)),
     );
     let (mut frames, mut corruption) = (frames::findings(seen, &racks), corruption::findings(seen, &racks));
-    let mut stuck = rack::stuck::findings(seen, &racks);
-    for found in [&mut by_themselves, &mut frames, &mut corruption, &mut stuck] {
+    for found in [&mut by_themselves, &mut frames, &mut corruption] {
         crossings.take(std::mem::take(&mut found.crossings));
     }
     // What collapses on a crossing that is bad, and goes on answering, is the crossing's.
@@ -117,9 +116,10 @@ fn partners<'a>(seen: &'a Seen, fall: &'a Fall) -> impl Iterator<Item = HostId> 
 /// What is told of hosts whoever is to blame for their falls.
 fn by_themselves(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     type Detector = fn(&Seen, &[Fall], &Racks) -> Found;
-    let detectors: [Detector; 7] = [
+    let detectors: [Detector; 8] = [
         |seen, _, racks| checksums::findings(seen, racks),
         |seen, _, racks| new_flows::findings(seen, racks),
+        |seen, _, racks| rack::stuck::findings(seen, racks),
         sequence::findings,
         stalls::findings,
         latency::findings,

@@ -66,7 +66,7 @@ fn tried(seen: &Seen, kind: StageKind) -> BTreeMap<u16, BTreeMap<(HostId, HostId
         let round = &seen.rounds[flow.round];
         let Some(size) = round.frame_bytes().filter(|_| round.kind == kind) else { continue };
         // What its receiver's worker never told of says nothing.
-        if flow.slots.iter().flatten().next().is_none() {
+        if !flow.was_measured() {
             continue;
         }
         let sent = seen.datagrams_sent.get(id).copied().unwrap_or_default();

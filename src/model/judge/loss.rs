@@ -87,9 +87,8 @@ pub fn of_flow(seen: &Seen, id: FlowId, flow: &FlowSeen, round: &RoundSeen) -> O
     round.frame_bytes()?;
     let sent = seen.datagrams_sent.get(&id)?.sent;
     // A receiver that told of no slot told of no datagram either.
-    flow.slots.iter().flatten().next()?;
     let arrived = seen.datagrams.get(&id).copied().unwrap_or_default();
-    if (arrived.received as f64) < ARRIVED_MIN * sent as f64 {
+    if !flow.was_measured() || (arrived.received as f64) < ARRIVED_MIN * sent as f64 {
         return None;
     }
     // Gaps alone: of what was sent after the last that came, a receiver that was late to read

@@ -108,10 +108,8 @@ impl<'a> Load<'a> {
 pub fn tested(seen: &Seen, host: HostId, load: &Load<'_>, excused: &BTreeSet<HostId>) -> Tested {
     let bytes = |way| {
         let own = seen.flows_of(host).filter(|flow| flow.touches(host, way));
-        let counted: Vec<u64> = own
-            .filter(|flow| flow.slots.iter().any(Option::is_some))
-            .map(super::seen::FlowSeen::bytes)
-            .collect();
+        let counted: Vec<u64> =
+            own.filter(|flow| flow.was_measured()).map(super::seen::FlowSeen::bytes).collect();
         (!counted.is_empty()).then(|| counted.iter().sum())
     };
     let streams = seen.rounds.iter().filter(|round| round.kind == StageKind::Load).filter_map(|round| {

@@ -99,7 +99,7 @@ pub fn findings(seen: &Seen, racks: &Racks) -> Found {
     let trials = localise::beyond_typical(&pairs, FLEET_FACTOR, is_bad);
     let shares: Vec<Share> = pairs.values().copied().collect();
     let (blames, left) = localise::explain_away(&trials, MOST);
-    let of_two = left.first().filter(|_| seen.hosts.len() == 2);
+    let of_two = left.first().filter(|_| seen.is_of_two());
     let of_two = of_two.map(|place| between(seen, &trials[*place], shares[*place]));
     let hosts = localise::by_host(&blames)
         .into_iter()
@@ -139,7 +139,7 @@ fn refuses(seen: &Seen, host: HostId, ways: &[Way]) -> bool {
     let mut seconds: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     for (at, flow, told) in told(seen, StageKind::Load) {
         if ways.iter().any(|way| flow.touches(host, *way)) {
-            let second = seconds.entry(second_of(at)).or_default();
+            let second = seconds.entry(at.second()).or_default();
             *second = (second.0 + told.tried, second.1 + told.done);
         }
     }
@@ -151,10 +151,6 @@ fn refuses(seen: &Seen, host: HostId, ways: &[Way]) -> bool {
     let Some((last, before)) = passed.split_last() else { return false };
     let all = passed.iter().sum::<f64>() / passed.len() as f64;
     all < REFUSES_BELOW || (*last < REFUSES_BELOW && before.iter().any(|share| *share > TOOK_BEFORE))
-}
-
-fn second_of(at: RunTime) -> u64 {
-    at.0 / 1_000_000
 }
 
 fn finding(seen: &Seen, host: HostId, ways: &[Way], all: Share) -> Finding {

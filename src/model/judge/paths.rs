@@ -82,7 +82,7 @@ pub const NEXT_TO_NONE: &str = "next to none between either and the others";
 /// The finding on a pair of which something shows that does not of either with others: seen by several
 /// flows or echoes, and as many with others did not.
 pub fn worse(seen: &Seen, what: &str, with_others: &str) -> Finding {
-    let text = if seen.hosts.len() == 2 {
+    let text = if seen.is_of_two() {
         format!("{what}: it is one of the two, or the way between them, and {UNTOLD}")
     } else {
         format!(

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use super::{
     cause,
     seen::{
-        Seen, WAYS, Way,
+        Seen, Way,
         probes::{Asked, Outcome},
     },
     summary::{Finding, FindingKind, Severity},
@@ -62,16 +62,14 @@ impl Protocol {
 /// The finding on a host whose ports are blocked.
 pub fn finding(seen: &Seen, host: HostId) -> Option<Finding> {
     // Of another card nothing follows for this one.
-    let crosses =
-        !seen.instances(host).any(|(_, joined)| joined.control_in_band == Some(false)) && lasted(seen, host);
+    if seen.has_control_apart(host) || !lasted(seen, host) {
+        return None;
+    }
     let blocked = |way: Way| -> Vec<Protocol> {
         Protocol::ALL.into_iter().filter(|protocol| is_blocked(seen, host, way, *protocol)).collect()
     };
-    let (way, protocols) = WAYS
-        .into_iter()
-        .rev()
-        .map(|way| (way, blocked(way)))
-        .find(|(_, found)| crosses && !found.is_empty())?;
+    let mut ways = [Way::Rx, Way::Tx].into_iter().map(|way| (way, blocked(way)));
+    let (way, protocols) = ways.find(|(_, blocked)| !blocked.is_empty())?;
     let names: Vec<&str> = protocols.iter().map(|protocol| protocol.name()).collect();
     let why = tried(seen, host, way).find(|(_, peer)| !peer.why.is_empty()).map_or("", |(_, peer)| &peer.why);
     let what = match way {
@@ -102,19 +100,21 @@ fn tried(seen: &Seen, host: HostId, way: Way) -> impl Iterator<Item = (HostId, &
 }
 
 fn is_blocked(seen: &Seen, host: HostId, way: Way, protocol: Protocol) -> bool {
+    // As good as always something was reached: no more is looked at then.
+    if tried(seen, host, way).any(|(_, peer)| protocol.reached(peer)) {
+        return false;
+    }
     let others: BTreeSet<HostId> = tried(seen, host, way).map(|(other, _)| other).collect();
-    let never = !others.is_empty()
-        && !tried(seen, host, way).any(|(_, peer)| protocol.reached(peer))
-        && !others.iter().any(|other| {
-            let (from, to) = way.ends(host, *other);
-            passed(seen, from, to, protocol)
-        });
+    let ever = others.iter().any(|other| {
+        let (from, to) = way.ends(host, *other);
+        passed(seen, from, to, protocol)
+    });
     // Whom nobody reaches, this one cannot either.
     let by_others = || {
-        let reached = seen.reach.iter().filter(|(_, peer)| protocol.reached(peer));
-        reached.filter(|((from, to), _)| *from != host && others.contains(to)).count() > 0
+        let mut reached = seen.reach.iter().filter(|(_, peer)| protocol.reached(peer));
+        reached.any(|((from, to), _)| *from != host && others.contains(to))
     };
-    never && (way == Way::Rx || by_others())
+    !others.is_empty() && !ever && (way == Way::Rx || by_others())
 }
 
 /// Whether anything ever passed from one to the other, after reach.

@@ -92,6 +92,8 @@ pub struct Seen {
     pub datagrams_sent: BTreeMap<FlowId, DatagramsSent>,
     /// What became of new connections, as they were told.
     pub connects: Vec<(RunTime, FlowId, ConnectsFlow)>,
+    /// Flows of which any new connection was told.
+    pub connected: BTreeSet<FlowId>,
     /// What probes came to.
     pub probes: Probes,
     /// Facts of each host's card, as they were told.
@@ -172,6 +174,16 @@ impl Seen {
         let own = self.wrote_s.get(&host).map_or(&[][..], Vec::as_slice);
         let first = own.partition_point(|second| *second < seconds.start);
         own.get(first).is_some_and(|second| seconds.contains(second))
+    }
+
+    /// Whether the fleet is two hosts: whatever is the matter between them, nobody can tell which it is.
+    pub fn is_of_two(&self) -> bool {
+        self.hosts.len() == 2
+    }
+
+    /// Whether a host's control connection is known to take another card than the one under test.
+    pub fn has_control_apart(&self, host: HostId) -> bool {
+        self.instances(host).any(|(_, joined)| joined.control_in_band == Some(false))
     }
 
     /// When a host was booted during the run.

@@ -74,7 +74,7 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
     };
     let all: BTreeMap<HostId, Vec<Gap>> = hosts.into_iter().map(|host| (host, of_host(host))).collect();
     if let [(a, one), (b, other)] = all.iter().collect::<Vec<_>>()[..] {
-        let both: Vec<Gap> = if one.len() <= other.len() { one } else { other }.clone();
+        let both = if one.len() <= other.len() { one } else { other };
         return Found { pairs: of_two(seen, (*a, *b), both).into_iter().collect(), ..Found::default() };
     }
     let counts: Vec<f64> = all.values().map(|gaps| gaps.len() as f64).collect();
@@ -87,12 +87,12 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 }
 
 /// The finding on a fleet of two that stood still together so often.
-fn of_two(seen: &Seen, (a, b): Pair, mut gaps: Vec<Gap>) -> Option<(Pair, Finding)> {
+fn of_two(seen: &Seen, (a, b): Pair, gaps: &[Gap]) -> Option<(Pair, Finding)> {
     // What a worker missed itself is neither card's.
     let missed = |(from, length): &Gap| {
         seen.stalled.iter().any(|(_, since, until)| since.0 < from + length && *from < until.0)
     };
-    gaps.retain(|gap| !missed(gap));
+    let gaps: Vec<Gap> = gaps.iter().copied().filter(|gap| !missed(gap)).collect();
     let longest_s = gaps.iter().map(|(_, length)| *length).max()? as f64 / 1e6;
     let what = format!(
         "what {} and {} exchange stood still {} times, for up to {longest_s:.2} s, without losing much",

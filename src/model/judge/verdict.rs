@@ -63,7 +63,7 @@ pub fn judge_laid_out(record: &Record, seen: &Seen, gathered: &Gathered<'_>) -> 
             (host, own)
         })
         .collect();
-    let between = fleet.iter().find(|finding| fails(finding)).filter(|_| seen.hosts.len() == 2);
+    let between = fleet.iter().find(|finding| fails(finding)).filter(|_| seen.is_of_two());
     let between_two = between.map(|finding| finding.kind);
     let found = Found { falls: &falls, explained: &explained, troubled: &troubled, between_two };
     let mut hosts: Vec<HostSummary> =

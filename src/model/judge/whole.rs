@@ -11,7 +11,7 @@
 //!
 //! Slots that were not measured, of lines that are there: `measured`. Lines that are damaged: `record::book`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     explain,
@@ -19,17 +19,15 @@ use super::{
     seen::{FlowSeen, Seen},
 };
 use crate::model::{
-    fleet::{
-        host::HostId,
-        units::{RunTime, SLOTS_PER_S},
-    },
+    fleet::{host::HostId, units::SLOTS_PER_S},
     plan::{
         carriage::{ReceiveMode, Transport},
         layout::{FlowId, StageKind},
     },
     record::{
         book::Record,
-        line::{Body, COORDINATOR, Ended, Line},
+        gaps::{self, Gaps},
+        line::{Body, COORDINATOR, Ended},
     },
 };
 
@@ -48,25 +46,15 @@ const SURE_SLOTS: u64 = 10 * SLOTS_PER_S;
 pub struct Missing {
     /// Stages of the scenario, by name.
     pub stages: Vec<String>,
-    /// Between which lines of the coordinator some are missing.
-    coordinator: Vec<(RunTime, RunTime)>,
-    /// How many lines of each instance are there, and how many are not.
-    lines: BTreeMap<u16, (u64, u64)>,
+    /// Lines of each instance.
+    lines: BTreeMap<u16, Gaps>,
 }
 
 impl Missing {
     /// Of a record.
     pub fn of(record: &Record) -> Self {
-        let mut missing = Self { stages: stages(record), ..Self::default() };
-        for own in record.lines.chunk_by(|a, b| a.i == b.i) {
-            let last = own.last().map_or(0, |line| line.q);
-            let here = own.len() as u64;
-            missing.lines.insert(own[0].i, (here, last.saturating_sub(here)));
-        }
-        let of_coordinator: Vec<&Line> = record.lines.iter().filter(|line| line.i == COORDINATOR).collect();
-        let gaps = of_coordinator.windows(2).filter(|pair| pair[1].q > pair[0].q + 1);
-        missing.coordinator = gaps.map(|pair| (pair[0].t, pair[1].t)).collect();
-        missing
+        let lines: BTreeMap<u16, Gaps> = gaps::of(&record.lines).map(|own| (own.instance, own)).collect();
+        Self { stages: stages(record), lines }
     }
 }
 
@@ -89,14 +77,16 @@ pub fn keeps_from_passing(seen: &Seen, host: HostId) -> Option<String> {
     if !missing.stages.is_empty() {
         return Some(format!("the record lacks the stage {}", missing.stages.join(", ")));
     }
-    let (here, gone) = missing.lines.get(&COORDINATOR).copied().unwrap_or_default();
-    if gone > 0 {
-        return Some(format!("of the coordinator's lines {gone} of {} are missing", here + gone));
+    if let Some(Gaps { here, missing, .. }) = missing.lines.get(&COORDINATOR).filter(|own| own.missing > 0) {
+        let all = here.saturating_add(*missing);
+        return Some(format!("of the coordinator's lines {missing} of {all} are missing"));
     }
     let of_host = seen.instances(host).filter_map(|(_, joined)| missing.lines.get(&joined.instance));
-    let (here, gone) = of_host.fold((0, 0), |sum, own| (sum.0 + own.0, sum.1 + own.1));
-    if gone as f64 > LINES_MISSING_MAX * (here + gone) as f64 {
-        return Some(format!("of its lines {gone} of {} are missing", here + gone));
+    let (here, gone) =
+        of_host.fold((0_u64, 0_u64), |sum, own| (sum.0 + own.here, sum.1.saturating_add(own.missing)));
+    let all = here.saturating_add(gone);
+    if gone as f64 > LINES_MISSING_MAX * all as f64 {
+        return Some(format!("of its lines {gone} of {all} are missing"));
     }
     untold(seen, host).map(|kind| format!("it told nothing, or too little, of {kind}"))
 }
@@ -110,10 +100,9 @@ fn untold(seen: &Seen, host: HostId) -> Option<&'static str> {
     if seen.states.get(&host).is_none_or(Vec::is_empty) && 2 * seen.states.len() > seen.hosts.len() {
         return Some("its interface");
     }
-    let connected: BTreeSet<FlowId> = seen.connects.iter().map(|(_, flow, _)| *flow).collect();
     let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
     for (id, flow) in seen.numbered_flows_of(host) {
-        for (kind, is_told) in owed(seen, host, (id, flow), &connected) {
+        for (kind, is_told) in owed(seen, host, (id, flow)) {
             let (told, all) = kinds.entry(kind).or_default();
             (*told, *all) = (*told + usize::from(is_told), *all + 1);
         }
@@ -123,19 +112,14 @@ fn untold(seen: &Seen, host: HostId) -> Option<&'static str> {
 }
 
 /// What a host owes to tell of one of its flows, and whether it did.
-fn owed(
-    seen: &Seen,
-    host: HostId,
-    (id, flow): (FlowId, &FlowSeen),
-    connected: &BTreeSet<FlowId>,
-) -> Vec<(&'static str, bool)> {
+fn owed(seen: &Seen, host: HostId, (id, flow): (FlowId, &FlowSeen)) -> Vec<(&'static str, bool)> {
     let round = &seen.rounds[flow.round];
     let (carriage, sends) = (&round.dose.carriage, flow.from == host);
     if round.kind != StageKind::Load {
         return Vec::new();
     }
     if round.makes_connections() {
-        return if sends { vec![("its new connections", connected.contains(&id))] } else { Vec::new() };
+        return if sends { vec![("its new connections", seen.connected.contains(&id))] } else { Vec::new() };
     }
     // Of what carried nothing there may be nothing to tell.
     if flow.bytes() == 0 && flow.tail == 0 {
@@ -160,7 +144,8 @@ pub fn are_doubtful(seen: &Seen, host: HostId, falls: &[&Fall]) -> bool {
 
 fn is_doubtful(seen: &Seen, fall: &Fall) -> bool {
     let (from, to) = explain::window(fall);
-    let in_gap = seen.missing.coordinator.iter().any(|(before, after)| *before < to && from < *after);
+    let mut gaps = seen.missing.lines.get(&COORDINATOR).into_iter().flat_map(|own| &own.each);
+    let in_gap = gaps.any(|gap| gap.since < to && from < gap.until);
     let broke_off = seen.ended.is_none()
         && fall.until.is_none()
         && seen.latest.slot().saturating_sub(fall.since) < SURE_SLOTS;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::{
     few,
+    gaps::{self, Gap, Gaps},
     line::{Body, COORDINATOR, Line, Opened, RECORD_SCHEMA},
     names::Names,
     placed,
@@ -223,7 +224,7 @@ impl Record {
         }
 
         let names = names(&opened, &lines);
-        let mut losses = gaps(&lines, &names);
+        let mut losses = missing(&lines, &names);
         losses.extend(placed::sieve(&mut lines));
         losses.extend(contradictions.into_iter().map(|(instance, count)| {
             let whose = whose(&names, instance);
@@ -282,35 +283,25 @@ fn whose(names: &BTreeMap<u16, String>, instance: u16) -> String {
 
 /// What is missing below the highest sequence number of each instance, in words. `lines`
 /// are sorted and unique.
-fn gaps(lines: &[Line], names: &BTreeMap<u16, String>) -> Vec<String> {
-    lines
-        .chunk_by(|a, b| a.i == b.i)
-        .filter_map(|of_instance| {
-            let mut next = 1_u64;
-            let mut missing = 0_u64;
-            let mut ranges = Vec::new();
-            for line in of_instance {
-                if line.q > next {
-                    missing = missing.saturating_add(line.q - next);
-                    ranges.push((next, line.q - 1));
-                }
-                next = line.q.saturating_add(1);
-            }
-            let whose = whose(names, of_instance.first()?.i);
-            (missing > 0).then(|| {
-                let noun = if missing == 1 { "line" } else { "lines" };
-                format!("{missing} {noun} of {whose} missing ({})", said(&ranges))
-            })
-        })
-        .collect()
+fn missing(lines: &[Line], names: &BTreeMap<u16, String>) -> Vec<String> {
+    let lossy = gaps::of(lines).filter(|own| own.missing > 0);
+    let in_words = lossy.map(|Gaps { instance, missing, each, .. }| {
+        let noun = if missing == 1 { "line" } else { "lines" };
+        format!("{missing} {noun} of {} missing ({})", whose(names, instance), said(&each))
+    });
+    in_words.collect()
 }
 
 /// Ranges of sequence numbers, bounded in number, in words.
-fn said(ranges: &[(u64, u64)]) -> String {
+fn said(ranges: &[Gap]) -> String {
     let mut words: Vec<String> = ranges
         .iter()
         .take(GAPS_SAID_MAX)
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first} to {last}") })
+        .map(
+            |Gap { first, last, .. }| {
+                if first == last { first.to_string() } else { format!("{first} to {last}") }
+            },
+        )
         .collect();
     if ranges.len() > GAPS_SAID_MAX {
         words.push(format!("and {} more gaps", ranges.len() - GAPS_SAID_MAX));

@@ -34,10 +34,9 @@ pub(super) fn sieve(lines: &mut Vec<Line>) -> Vec<String> {
 /// The moment until which most workers wrote; lines are in order of instance. Of two the earlier: it
 /// needs one clock that is right.
 pub fn last_words(lines: &[Line]) -> Option<RunTime> {
-    let last = |own: &[Line]| own.iter().map(|line| line.t).max();
-    let of_each: Vec<_> = lines.chunk_by(|a, b| a.i == b.i).collect();
+    let of_workers = lines.chunk_by(|a, b| a.i == b.i).filter(|own| own[0].i != COORDINATOR);
     let mut workers: Vec<RunTime> =
-        of_each.iter().filter(|own| own[0].i != COORDINATOR).filter_map(|own| last(own)).collect();
+        of_workers.filter_map(|own| own.iter().map(|line| line.t).max()).collect();
     workers.sort_unstable();
     workers.get(workers.len().saturating_sub(1) / 2).copied()
 }

@@ -48,14 +48,11 @@ pub fn carrier_losses(seen: &Seen, host: HostId) -> u32 {
 /// single reading was misread.
 fn rises(counted: impl Iterator<Item = u32>) -> u32 {
     let counted: Vec<u32> = counted.collect();
-    let sound = |place: usize| {
-        let around = [place.checked_sub(1), Some(place), place.checked_add(1)];
-        let mut three: Vec<u32> =
-            around.into_iter().flatten().filter_map(|at| counted.get(at).copied()).collect();
-        three.sort_unstable();
-        if three.len() == 3 { three[1] } else { counted[place] }
-    };
-    let sound: Vec<u32> = (0..counted.len()).map(sound).collect();
+    let mut sound = counted.clone();
+    for (between, three) in sound.iter_mut().skip(1).zip(counted.windows(3)) {
+        let (least, most) = (three[0].min(three[2]), three[0].max(three[2]));
+        *between = three[1].clamp(least, most);
+    }
     sound.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum()
 }
 

@@ -276,9 +276,8 @@ fn what_died(seen: &Seen, host: HostId) -> &'static str {
 
 /// Whether a host went on telling of itself to the run's end, by another card than the one under test.
 fn ran_on(seen: &Seen, host: HostId) -> bool {
-    let by_another = seen.instances(host).any(|(_, joined)| joined.control_in_band == Some(false));
     let wrote = seen.last_wrote.get(&host).copied().unwrap_or_default();
-    by_another && seen.latest.0.saturating_sub(wrote.0) <= RAN_ON_US
+    seen.has_control_apart(host) && seen.latest.0.saturating_sub(wrote.0) <= RAN_ON_US
 }
 
 /// The direction of which nothing was measured during these falls of the other one.

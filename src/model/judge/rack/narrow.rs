@@ -101,7 +101,7 @@ pub(super) fn of(
             None => within.push(bps),
         }
     }
-    for flow in seen.flows.values().filter(|flow| flow.slots.iter().all(Option::is_none)) {
+    for flow in seen.flows.values().filter(|flow| !flow.was_measured()) {
         let round = &seen.rounds[flow.round];
         let crossing = crossings.racks.crossing(flow.from, flow.to);
         let rounds = crossing.and_then(|crossing| across.get_mut(&crossing));

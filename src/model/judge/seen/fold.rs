@@ -50,9 +50,6 @@ fn sum_of(moved: &CountersMoved, names: &[&str]) -> u64 {
     u64::try_from(steps).unwrap_or(0)
 }
 
-/// Microseconds of a second.
-const SECOND_US: u64 = 1_000_000;
-
 /// How long a coordinator may wait for anything after its last stage.
 const WAITED_MAX_US: u64 = 3_600_000_000;
 
@@ -160,7 +157,7 @@ impl Seen {
         if let Some(host) = by {
             let wrote = self.last_wrote.entry(host).or_default();
             *wrote = (*wrote).max(line.t);
-            let (second, seconds) = (line.t.0 / SECOND_US, self.wrote_s.entry(host).or_default());
+            let (second, seconds) = (line.t.second(), self.wrote_s.entry(host).or_default());
             if seconds.last() != Some(&second) {
                 seconds.push(second);
             }
@@ -168,7 +165,9 @@ impl Seen {
         match (&line.body, by) {
             (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
             (Body::Joined(joined), _) => {
-                let whose = |of: &Joined| (of.host, of.instance_id.clone(), of.boot_id.clone());
+                fn whose(of: &Joined) -> (HostId, &str, &str) {
+                    (of.host, &of.instance_id, &of.boot_id)
+                }
                 let is_known = |(_, known): &(RunTime, Joined)| whose(known) == whose(joined);
                 self.host_of_instance.insert(joined.instance, joined.host);
                 // Told twice, it is still one.
@@ -225,6 +224,7 @@ impl Seen {
             }
             (Body::Connects { flows }, Some(host)) => {
                 let own = flows.iter().filter(|(flow, _)| sends(&self.flows, host, **flow));
+                self.connected.extend(own.clone().map(|(flow, _)| *flow));
                 self.connects.extend(own.map(|(flow, part)| (line.t, *flow, *part)));
             }
             (Body::Suspects(suspects), None) => self.suspects = Some((**suspects).clone()),

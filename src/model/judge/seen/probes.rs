@@ -72,7 +72,8 @@ impl Probes {
 
     /// Whether a host told of anything that it asked.
     pub fn asks(&self, host: HostId) -> bool {
-        self.series.keys().any(|(from, ..)| *from == host)
+        let mut own = self.series.range((host, HostId(0), Asked::Echo)..);
+        own.next().is_some_and(|((from, ..), _)| *from == host)
     }
 
     /// One more than the last tick that is known of.

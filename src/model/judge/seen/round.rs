@@ -118,6 +118,11 @@ impl FlowSeen {
         way.of(self.from, self.to) == host
     }
 
+    /// Whether its receiver's worker told of any slot of it.
+    pub fn was_measured(&self) -> bool {
+        self.slots.iter().any(Option::is_some)
+    }
+
     /// All bytes that were counted.
     pub fn bytes(&self) -> u64 {
         self.slots.iter().flatten().map(|bytes| bytes.get()).sum::<u64>() + self.tail

@@ -38,7 +38,7 @@ pub(super) fn findings(seen: &Seen, samples: &[Sample]) -> Vec<(Pair, Finding)> 
         .iter()
         .filter(|(pair, own)| is_slow(own) && with_others(pair.0, pair) && with_others(pair.1, pair));
     let found = such.map(|(pair, own)| (*pair, finding(seen, *pair, own)));
-    if seen.hosts.len() == 2 { of_two(seen, samples).into_iter().collect() } else { found.collect() }
+    if seen.is_of_two() { of_two(seen, samples).into_iter().collect() } else { found.collect() }
 }
 
 /// The finding on a fleet of two, of which one way carries less than the other: either end may be why.

@@ -22,7 +22,7 @@ pub(super) fn gaps(seen: &Seen, host: HostId, falls: &[Fall]) -> Vec<Gap> {
         round.kind == StageKind::Load
             && round.saturates()
             && round.dose.pattern != Pattern::Pairs
-            && part.is_some_and(|part| part.tx.len() > 1 || part.rx.len() > 1 || seen.hosts.len() == 2)
+            && part.is_some_and(|part| part.tx.len() > 1 || part.rx.len() > 1 || seen.is_of_two())
     };
     seen.rounds.iter().filter(meets_several).flat_map(|round| round_gaps(seen, round, host, falls)).collect()
 }
