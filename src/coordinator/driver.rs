@@ -34,6 +34,7 @@ use crate::{
         plan::layout::Plan,
         record::{
             line::{Body, COORDINATOR, Ended, Line, Opened, RECORD_SCHEMA},
+            probe::Moments,
             text,
         },
         run::{
@@ -173,6 +174,7 @@ impl Driver {
             planned: u16::try_from(settings.expect).unwrap_or(u16::MAX),
             hosts: hosts.clone(),
             simulated_links: settings.simulated_links,
+            moments: Moments::Turning,
             policy: settings.policy.clone(),
         })));
         for host in hosts {

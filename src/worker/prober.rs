@@ -28,14 +28,17 @@ use super::transfer::{
 use crate::{
     model::{
         fleet::{host::HostId, units::RunTime},
-        record::{line::Body, probe::ANSWER_US},
+        record::{
+            line::Body,
+            probe::{ANSWER_US, Asked},
+        },
     },
     sys::{clock, socket::tcp_info, stamp},
 };
 
 mod book;
 
-use book::{Book, Kind};
+use book::Book;
 
 /// Handshakes under way at most: those of a second to every target, and as many that hang.
 const HANDSHAKES_MAX: usize = 512;
@@ -221,10 +224,12 @@ impl Round {
             return;
         }
         let Some(task) = self.task.clone() else { return };
-        for (target, tick) in self.book.take_due(now) {
+        for (asked, target, tick) in self.book.take_due(now) {
             let Some(addr) = task.targets.get(&target) else { continue };
-            self.send_echo(&task, target, *addr, tick);
-            self.begin_handshake(target, *addr, tick);
+            match asked {
+                Asked::Echo => self.send_echo(&task, target, *addr, tick),
+                Asked::Handshake => self.begin_handshake(target, *addr, tick),
+            }
         }
         let oldest = now.0.saturating_sub(2 * ANSWER_US) / crate::model::record::probe::TICK_US;
         self.left_ns.retain(|(_, tick), _| *tick >= oldest);
@@ -240,7 +245,7 @@ impl Round {
         if let Err(error) = echoes.send_to(&task.key.seal(&hello), addr) {
             tracing::trace!(%error, %addr, "an echo was not sent");
         }
-        self.book.sent(Kind::Echo, target, tick);
+        self.book.sent(Asked::Echo, target, tick);
         self.left_ns.insert((target, tick), left_ns);
     }
 
@@ -249,7 +254,7 @@ impl Round {
             return;
         }
         let since_us = clock::now_us();
-        self.book.sent(Kind::Handshake, target, tick);
+        self.book.sent(Asked::Handshake, target, tick);
         match socket::connect(&self.shared.binding, addr, &socket::Dress::default()) {
             Ok(socket) => self.handshakes.push(Handshake { socket, target, tick, since_us }),
             Err(error) => tracing::trace!(%error, %addr, "a handshake could not begin"),
@@ -280,7 +285,7 @@ impl Round {
             let took_ns = arrived_ns.cast_signed() - left_ns.cast_signed();
             if (0..CREDIBLE_NS).contains(&took_ns) {
                 let took_us = took_ns.cast_unsigned().saturating_sub(held_ns) / 1000;
-                self.book.answered(Kind::Echo, target, tick, took_us);
+                self.book.answered(Asked::Echo, target, tick, took_us);
             }
         }
     }
@@ -307,10 +312,10 @@ impl Round {
                     let info = tcp_info(&one.socket).unwrap_or_default();
                     let whole = info.total_retrans == 0 && info.rtt_us > 0;
                     let took_us = if whole { u64::from(info.rtt_us) } else { waited_us };
-                    self.book.answered(Kind::Handshake, one.target, one.tick, took_us);
+                    self.book.answered(Asked::Handshake, one.target, one.tick, took_us);
                 }
                 Ok(Some(error)) if refused(&error) => {
-                    self.book.answered(Kind::Handshake, one.target, one.tick, waited_us);
+                    self.book.answered(Asked::Handshake, one.target, one.tick, waited_us);
                 }
                 Ok(Some(_)) | Err(_) => {}
             }

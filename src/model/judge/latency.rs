@@ -63,8 +63,9 @@ const LATE_MIN: u64 = 6;
 /// Partners below which one may well have more late echoes with a late host than all others.
 const PARTNERS_TELL: usize = 4;
 
-/// Share of the echoes between two hosts, each way, that must be late for it to be their path's …
-const PATH_LATE_SHARE: f64 = 0.1;
+/// Share of the echoes between two hosts that must be late for it to be their path's, and a quarter of it each
+/// way: of gaps of 50 ms a second so many fall into one …
+const PATH_LATE_SHARE: f64 = 0.05;
 
 /// … and how much rarer they must be between either and the others.
 const PATH_FACTOR: f64 = 10.0;
@@ -161,10 +162,13 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 
 /// Findings on two hosts whose echoes are late with each other alone, all the time or again and again.
 fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
-    let enough = |share: Share| share.events >= LATE_MIN && share.rate() >= PATH_LATE_SHARE;
+    let enough = |share: Share, part: u64| {
+        share.events * part >= 2 * LATE_MIN && share.rate() * part as f64 >= PATH_LATE_SHARE
+    };
     let back = |a, b| pairs.get(&(b, a)).copied().unwrap_or_default();
-    let both_ways = pairs.iter().filter(|((a, b), share)| a < b && enough(**share) && enough(back(*a, *b)));
-    let found = both_ways.filter_map(|((a, b), share)| {
+    let each_way =
+        pairs.iter().filter(|((a, b), share)| a < b && enough(**share, 4) && enough(back(*a, *b), 4));
+    let found = each_way.filter_map(|((a, b), share)| {
         let mut own = *share;
         own.add(back(*a, *b));
         let mut others = Share::default();
@@ -181,7 +185,7 @@ fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
         );
         let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
         finding.numbers = cause::numbers([(PROBES, own.of as f64), (LATE_PROBES, own.events as f64)]);
-        alone.then_some(((*a, *b), finding))
+        (alone && enough(own, 1)).then_some(((*a, *b), finding))
     });
     found.collect()
 }

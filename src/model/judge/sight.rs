@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{degrading, loss, measured::SATURATES, new_flows, slow, stalls};
 use crate::model::{
-    fleet::units::BitRate,
+    fleet::{host::HostId, units::BitRate},
     plan::{
         carriage::{FrameSize, ReceiveMode, Transport},
         dose::{Pattern, Rate, Ways},
@@ -36,6 +36,9 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         .flat_map(|stage| &stage.rounds)
         .collect();
     let probed = plan.stages.iter().any(|stage| !stage.probes.is_empty());
+    let asking: BTreeSet<HostId> =
+        plan.stages.iter().flat_map(|stage| &stage.probes).map(|(observer, _)| *observer).collect();
+    let hosts = asking.len();
     let row = |kinds: &'static str, least: Option<String>| Row { kinds, least };
     let in_tables = || Some("any that stands in a host's own tables, read each second".to_owned());
     let probes = |least: &str| probed.then(|| least.to_owned());
@@ -54,7 +57,7 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         row("latency_under_load", half_loaded(&rounds).then(|| probes(LATER)).flatten()),
         row(
             "stalls",
-            probes(&format!("pauses of {} ms and more, if they come again", stalls::LATE_US / 1000)),
+            probes(&format!("pauses of {} ms and more, if they come again", stalls::shortest_ms(hosts))),
         ),
         row(
             "link_down, link_flap",

@@ -33,6 +33,7 @@ use super::{
 use crate::model::{
     fleet::{host::HostId, units::SLOT_US},
     plan::layout::StageKind,
+    record::probe::{Moments, TICK_US},
 };
 use gaps::{Gap, Probe};
 
@@ -44,7 +45,7 @@ mod uplink;
 pub use again::reproduced;
 
 /// A probe is in a gap from this round trip on, microseconds: of a gap of 50 ms most are.
-pub const LATE_US: u32 = 20_000;
+const LATE_US: u32 = 20_000;
 
 /// Gaps that make a finding: one or two happen to every machine.
 pub(super) const GAPS_MIN: usize = 3;
@@ -63,6 +64,13 @@ const ONE_WAY: usize = 4;
 
 /// The number of a finding that says how far its gaps lie apart.
 pub const EVERY_S: &str = "every_s";
+
+/// The shortest gaps that are found wherever they fall, milliseconds: those that hold a row of late probes
+/// of a fleet of so many.
+pub fn shortest_ms(hosts: usize) -> u64 {
+    let of_one = 2 * hosts.saturating_sub(1).max(1) * gaps::kinds_of(hosts, Moments::Turning).len();
+    (u64::from(LATE_US) + (gaps::ROW_MIN as u64 + 1) * TICK_US / of_one as u64) / 1000
+}
 
 /// Findings of stalls.
 pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {

@@ -23,7 +23,7 @@ use crate::model::{
         facts::{CountersMoved, HostFacts, KernelLine},
         few::{self, Few, Rare},
         file::FileSeen,
-        probe::ProbesSeen,
+        probe::{Moments, ProbesSeen},
         slot_bytes::SlotBytes,
     },
 };
@@ -240,6 +240,9 @@ pub struct Opened {
     pub hosts: Vec<Host>,
     /// Whether the links are a lab's.
     pub simulated_links: bool,
+    /// When in their ticks probes are sent.
+    #[serde(default)]
+    pub moments: Moments,
     /// What the hosts' configuration is judged by, where a policy was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Policy>,

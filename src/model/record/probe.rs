@@ -25,11 +25,46 @@ pub const NO_ANSWER: u32 = 0;
 /// A probe's outcome that means: not sent, or not told; no round trip that counts is so long.
 pub const UNSENT: u32 = u32::MAX;
 
-/// When within a tick an observer probes a target, microseconds: spread out, so that no target
-/// hears all of its observers at once. Knuth's multiplicative hash.
-pub fn moment_us(observer: HostId, target: HostId) -> u64 {
-    let mixed = (u32::from(observer.0) << 16 | u32::from(target.0)).wrapping_mul(2_654_435_769);
-    u64::from(mixed >> 16) * TICK_US * 9 / 10 / (1 << 16)
+/// The part of a tick that moments are spread over, microseconds: none is sent late into the next.
+const SPAN_US: u64 = TICK_US * 9 / 10;
+
+/// How much later from tick to tick: the golden share of [`SPAN_US`], whose multiples leave no part of
+/// it out for long and come back to none (the additive recurrence of quasi-random sequences).
+const TURN_US: u64 = 111_246;
+
+/// How a probe asks.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Asked {
+    /// The target's process, by a keyed echo.
+    Echo,
+    /// Its kernel, by a handshake.
+    Handshake,
+}
+
+/// How the moments of probes lie in their ticks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moments {
+    /// At the same moment of each, handshakes with their echoes: what comes back every second is met
+    /// always or never. Of records that tell nothing else.
+    #[default]
+    Still,
+    /// Later from tick to tick, and handshakes half a tick from their echoes.
+    Turning,
+}
+
+impl Moments {
+    /// When within a tick an observer probes a target, microseconds: spread out, so that no target
+    /// hears all of its observers at once. Knuth's multiplicative hash.
+    pub fn moment_us(self, asked: Asked, observer: HostId, target: HostId, tick: u64) -> u64 {
+        let mixed = (u32::from(observer.0) << 16 | u32::from(target.0)).wrapping_mul(2_654_435_769);
+        let first = u64::from(mixed >> 16) * SPAN_US / (1 << 16);
+        let apart = if asked == Asked::Handshake { SPAN_US / 2 } else { 0 };
+        match self {
+            Self::Still => first,
+            Self::Turning => (first + apart + tick * TURN_US) % SPAN_US,
+        }
+    }
 }
 
 /// What became of the probes of a line: a round trip in microseconds, [`NO_ANSWER`], or `None`
@@ -132,6 +167,24 @@ pub struct ProbesSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_back_every_second_is_met_by_every_pair_and_not_always() {
+        let (a, b) = (HostId(3), HostId(4));
+        for from in (0..1_000_000).step_by(10_000) {
+            let is_met = |moments: Moments, asked, tick| {
+                let at = tick * TICK_US + moments.moment_us(asked, a, b, tick);
+                assert!(at / TICK_US == tick, "within its tick");
+                (from..from + 100_000).contains(&(at % 1_000_000))
+            };
+            for asked in [Asked::Echo, Asked::Handshake] {
+                let met = (0..100).filter(|tick| is_met(Moments::Turning, asked, *tick)).count();
+                assert!((2..=18).contains(&met), "{met} of 100 from {from} on");
+                let still = (0..100).filter(|tick| is_met(Moments::Still, asked, *tick)).count();
+                assert!(still == 0 || still == 20, "{still} of 100");
+            }
+        }
+    }
 
     #[test]
     fn outcomes_are_written_as_they_are_read_and_a_line_has_no_more_than_its_ticks() {

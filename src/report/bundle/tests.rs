@@ -13,6 +13,7 @@ use crate::model::{
     record::{
         facts::{CountersMoved, KernelLine},
         line::{Contact, ContactState, Joined, Opened, RECORD_SCHEMA, Samples},
+        probe::Moments,
     },
 };
 use crate::report::fixture;
@@ -40,6 +41,7 @@ fn record() -> Record {
         planned: 4,
         hosts,
         simulated_links: true,
+        moments: Moments::Turning,
     };
     let mut lines = vec![(0, 0.0, Body::Opened(Box::new(opened.clone())))];
     for (host, name) in (0u16..).zip(names) {

@@ -4,17 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::model::{
     fleet::{host::HostId, units::RunTime},
-    record::probe::{ANSWER_US, NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE, moment_us},
+    record::probe::{ANSWER_US, Asked, Moments, NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
 };
-
-/// How a target is probed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    /// A keyed echo, answered by the target's process.
-    Echo,
-    /// A handshake, answered by its kernel.
-    Handshake,
-}
 
 /// Lines that are kept open at most: what is older has had its time to be answered twice.
 const LINES_MAX: usize = 4;
@@ -28,13 +19,19 @@ struct Page {
     held_us: Option<u32>,
 }
 
+/// Whom to ask how, and the next tick that this is due in.
+#[derive(Clone, Copy, Debug)]
+struct Next {
+    asked: Asked,
+    target: HostId,
+    tick: u64,
+}
+
 /// A schedule and its outcomes.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
-    /// Targets with their moments within a tick, microseconds.
-    targets: Vec<(HostId, u64)>,
-    /// By target: the next tick that it is due in.
-    next: Vec<u64>,
+    own: HostId,
+    next: Vec<Next>,
     until: u64,
     pages: BTreeMap<u64, Page>,
 }
@@ -43,8 +40,10 @@ impl Book {
     /// Probes these targets from now on to `until`; outcomes so far are kept.
     pub fn schedule(&mut self, own: HostId, targets: &[HostId], from: RunTime, until: RunTime) {
         let first = from.0.div_ceil(TICK_US);
-        self.targets = targets.iter().map(|target| (*target, moment_us(own, *target))).collect();
-        self.next = vec![first; targets.len()];
+        let of = |target: &HostId| {
+            [Asked::Echo, Asked::Handshake].map(|asked| Next { asked, target: *target, tick: first })
+        };
+        (self.own, self.next) = (own, targets.iter().flat_map(of).collect());
         self.until = until.0 / TICK_US;
     }
 
@@ -55,39 +54,39 @@ impl Book {
 
     /// When the next probe is due.
     pub fn due_at(&self) -> Option<RunTime> {
-        let due = self.targets.iter().zip(&self.next).filter(|(_, tick)| **tick < self.until);
-        due.map(|((_, moment), tick)| RunTime(tick * TICK_US + moment)).min()
+        let due = self.next.iter().filter(|next| next.tick < self.until);
+        due.map(|next| moment(self.own, next, next.tick)).min()
     }
 
-    /// What is due now: target's place and tick. Ticks that are over are not sent later.
-    pub fn take_due(&mut self, now: RunTime) -> Vec<(HostId, u64)> {
+    /// What is due now: how, whom, and for which tick. Ticks that are over are not sent later.
+    pub fn take_due(&mut self, now: RunTime) -> Vec<(Asked, HostId, u64)> {
         let present = now.0 / TICK_US;
         let mut due = Vec::new();
-        for ((target, moment), next) in self.targets.iter().zip(&mut self.next) {
-            let tick = (*next).max(present);
-            if tick < self.until && tick * TICK_US + moment <= now.0 {
-                due.push((*target, tick));
-                *next = tick + 1;
+        for next in &mut self.next {
+            let tick = next.tick.max(present);
+            if tick < self.until && moment(self.own, next, tick) <= now {
+                due.push((next.asked, next.target, tick));
+                next.tick = tick + 1;
             }
         }
         due
     }
 
     /// A probe has left.
-    pub fn sent(&mut self, kind: Kind, target: HostId, tick: u64) {
-        self.set(kind, target, tick, NO_ANSWER);
+    pub fn sent(&mut self, asked: Asked, target: HostId, tick: u64) {
+        self.set(asked, target, tick, NO_ANSWER);
     }
 
     /// An answer came; 0 microseconds count as one.
-    pub fn answered(&mut self, kind: Kind, target: HostId, tick: u64, took_us: u64) {
-        self.set(kind, target, tick, u32::try_from(took_us).unwrap_or(u32::MAX).max(1));
+    pub fn answered(&mut self, asked: Asked, target: HostId, tick: u64, took_us: u64) {
+        self.set(asked, target, tick, u32::try_from(took_us).unwrap_or(u32::MAX).max(1));
     }
 
-    fn set(&mut self, kind: Kind, target: HostId, tick: u64, outcome: u32) {
+    fn set(&mut self, asked: Asked, target: HostId, tick: u64, outcome: u32) {
         let page = self.pages.entry(tick / TICKS_A_LINE).or_default();
-        let cells = match kind {
-            Kind::Echo => &mut page.echoes,
-            Kind::Handshake => &mut page.handshakes,
+        let cells = match asked {
+            Asked::Echo => &mut page.echoes,
+            Asked::Handshake => &mut page.handshakes,
         };
         let cells = cells.entry(target).or_insert_with(Outcomes::unsent);
         cells.put((tick % TICKS_A_LINE) as usize, outcome);
@@ -128,6 +127,11 @@ impl Book {
     }
 }
 
+/// When a probe of a tick is due.
+fn moment(own: HostId, next: &Next, tick: u64) -> RunTime {
+    RunTime(tick * TICK_US + Moments::Turning.moment_us(next.asked, own, next.target, tick))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,10 +152,11 @@ mod tests {
     fn each_tick_is_sent_once_and_what_was_missed_is_not_made_up_for() {
         let mut book = book();
         assert_eq!(book.take_due(tick(9)), []);
-        assert_eq!(book.take_due(RunTime(tick(11).0 - 1)), [(A, 10)]);
+        let both = |tick| [(Asked::Echo, A, tick), (Asked::Handshake, A, tick)];
+        assert_eq!(book.take_due(RunTime(tick(11).0 - 1)), both(10));
         assert_eq!(book.take_due(RunTime(tick(11).0 - 1)), []);
         // Did not run for a second: the present tick is due, those between are not.
-        assert_eq!(book.take_due(RunTime(tick(17).0 - 1)), [(A, 16)]);
+        assert_eq!(book.take_due(RunTime(tick(17).0 - 1)), both(16));
         assert!(book.due_at().is_some_and(|at| at >= tick(17)));
         book.stop();
         assert_eq!(book.due_at(), None);
@@ -162,9 +167,9 @@ mod tests {
     fn a_line_waits_for_its_last_answer_and_tells_what_was_sent_lost_and_never_sent() {
         let mut book = book();
         for at in [10, 11, 13] {
-            book.sent(Kind::Echo, A, at);
+            book.sent(Asked::Echo, A, at);
         }
-        book.answered(Kind::Echo, A, 11, 250);
+        book.answered(Asked::Echo, A, 11, 250);
         book.heard(HostId(7), 12, 40, tick(12));
         book.heard(HostId(7), 10_000, 40, tick(12));
         assert_eq!(book.take_lines(RunTime(tick(15).0 + ANSWER_US - 1)), []);
@@ -180,7 +185,7 @@ mod tests {
     fn a_clock_that_stands_still_piles_up_no_lines() {
         let mut book = book();
         for at in 10..60 {
-            book.sent(Kind::Handshake, A, at);
+            book.sent(Asked::Handshake, A, at);
         }
         assert_eq!(book.take_lines(tick(10)).len(), 10 - LINES_MAX);
     }

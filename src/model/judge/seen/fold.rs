@@ -163,7 +163,10 @@ impl Seen {
             }
         }
         match (&line.body, by) {
-            (Body::Opened(opened), _) => self.hosts.clone_from(&opened.hosts),
+            (Body::Opened(opened), _) => {
+                self.hosts.clone_from(&opened.hosts);
+                self.probes.moments = opened.moments;
+            }
             (Body::Joined(joined), _) => {
                 fn whose(of: &Joined) -> (HostId, &str, &str) {
                     (of.host, &of.instance_id, &of.boot_id)

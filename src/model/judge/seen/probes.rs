@@ -2,22 +2,14 @@
 
 use std::collections::BTreeMap;
 
+pub use crate::model::record::probe::Asked;
 use crate::model::{
     fleet::host::HostId,
-    record::probe::{NO_ANSWER, ProbesSeen, TICKS_A_LINE, UNSENT},
+    record::probe::{Moments, NO_ANSWER, ProbesSeen, TICKS_A_LINE, UNSENT},
 };
 
 /// Ticks that are kept at most: a day. A line that lies beyond is of a clock gone wrong.
 const TICKS_MAX: u64 = 24 * 3600 * 5;
-
-/// How a probe asked.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Asked {
-    /// The target's process, by a keyed echo.
-    Echo,
-    /// Its kernel, by a handshake.
-    Handshake,
-}
 
 /// What became of a probe.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -34,6 +26,8 @@ type Series = Vec<u32>;
 /// All probes of a record.
 #[derive(Clone, Debug, Default)]
 pub struct Probes {
+    /// When in their ticks they were sent.
+    pub moments: Moments,
     series: BTreeMap<(HostId, HostId, Asked), Series>,
     /// By observer and target: the ticks whose echo the target heard.
     heard: BTreeMap<(HostId, HostId), Vec<bool>>,

@@ -2,10 +2,11 @@
 //!
 //! # Rule
 //!
-//! Echoes in the order of their sending; those of the one in question that were late by
-//! [`super::LATE_US`] or lost, at least [`ROW_MIN`] in a row and of enough partners, are a gap where
-//! the others' meanwhile were not. Most of its late echoes must lie in gaps: delays that come one by
-//! one are `latency`'s.
+//! Echoes in the order of their sending, in fleets of up to [`FEW_HOSTS`] with the handshakes between
+//! them; those of the one in question that were late by [`super::LATE_US`] or lost, at least [`ROW_MIN`]
+//! in a row and of enough partners, are a gap where the others' meanwhile were not. Most of its late ones
+//! must lie in gaps: delays that come one by one are `latency`'s. Two hosts of which next to nothing is in
+//! time show no gap either: their way is dead to these flows, or long.
 //!
 //! # What does not belong here
 //!
@@ -20,7 +21,7 @@ use crate::model::{
         quiet::Calm,
         seen::{Seen, probes::Asked},
     },
-    record::probe::{TICK_US, moment_us},
+    record::probe::{Moments, TICK_US},
 };
 
 /// Late probes in a row that make a gap.
@@ -28,6 +29,12 @@ pub(super) const ROW_MIN: usize = 3;
 
 /// Partners in a row, so that it is no path's.
 pub(super) const PARTNERS_MIN: usize = 2;
+
+/// Hosts up to which handshakes are looked at too: of more, a gap of 50 ms holds enough echoes.
+const FEW_HOSTS: usize = 16;
+
+/// Share of a pair's probes that are late as a rule: a gap is no rule, see [`LATE_MAX`].
+const AS_A_RULE: f64 = 0.8;
 
 /// Share of the late probes that must lie in gaps.
 const IN_GAPS_MIN: f64 = 0.6;
@@ -42,10 +49,11 @@ const OTHERS_MAX: f64 = 0.2;
 /// A gap: when it began and how long it was, microseconds.
 pub(super) type Gap = (u64, u64);
 
-/// One echo: when it was sent, between whom, and whether it was late or lost.
+/// One probe: when it was sent, how, between whom, and whether it was late or lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     at_us: u64,
+    asked: Asked,
     pub from: HostId,
     pub to: HostId,
     pub late: bool,
@@ -54,15 +62,22 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// All echoes of quiet and of gentle ticks, in the order of their sending.
+    /// All probes of quiet and of gentle ticks, in the order of their sending.
     pub fn all(seen: &Seen, ticks: &[Option<Calm>]) -> Vec<Self> {
         let mut probes: Vec<Self> = Vec::new();
-        for (from, to) in seen.probes.pairs(Asked::Echo) {
-            let outcome = seen.probes.outcomes(from, to, Asked::Echo);
-            for (tick, calm) in (0..).zip(ticks) {
-                let Some((calm, outcome)) = calm.zip(outcome(tick)) else { continue };
-                let at_us = tick * TICK_US + moment_us(from, to);
-                probes.push(Self { at_us, from, to, late: is_late(outcome), calm });
+        for asked in kinds_of(seen.hosts.len(), seen.probes.moments) {
+            for (from, to) in seen.probes.pairs(*asked) {
+                let outcomes = seen.probes.outcomes(from, to, *asked);
+                let first = probes.len();
+                for (tick, calm) in (0..).zip(ticks) {
+                    let Some((calm, outcome)) = calm.zip(outcomes(tick)) else { continue };
+                    let at_us = tick * TICK_US + seen.probes.moments.moment_us(*asked, from, to, tick);
+                    probes.push(Self { at_us, asked: *asked, from, to, late: is_late(outcome), calm });
+                }
+                let own = &probes[first..];
+                if own.iter().filter(|probe| probe.late).count() as f64 > AS_A_RULE * own.len() as f64 {
+                    probes.truncate(first);
+                }
             }
         }
         probes.sort_by_key(|probe| (probe.at_us, probe.from, probe.to));
@@ -72,6 +87,12 @@ impl Probe {
     pub fn touches(&self, host: HostId) -> bool {
         self.from == host || self.to == host
     }
+}
+
+/// The probes that are looked at. Handshakes sent together with their echoes would tell the same twice.
+pub(super) fn kinds_of(hosts: usize, moments: Moments) -> &'static [Asked] {
+    let both = hosts <= FEW_HOSTS && moments == Moments::Turning;
+    if both { &[Asked::Echo, Asked::Handshake] } else { &[Asked::Echo] }
 }
 
 /// The gaps of one host, but for those in which it `fell`.
@@ -100,11 +121,13 @@ pub(super) fn of(
         let others: Vec<&Probe> = probes[first..end].iter().filter(|probe| !in_question(probe)).collect();
         others.iter().filter(|probe| probe.late).count() as f64 > OTHERS_MAX * others.len() as f64
     };
+    // New connections alone that wait are no card that stands still.
+    let has_echo = |row: &[&Probe]| row.iter().any(|probe| probe.asked == Asked::Echo);
     let late = own.iter().filter(|probe| probe.late).count();
     let (mut gaps, mut in_gaps) = (Vec::new(), 0);
     for row in own.chunk_by(|a, b| a.late && b.late).filter(|row| row[0].late && row.len() >= ROW_MIN) {
         let (from, to) = (row[0].at_us, row[row.len() - 1].at_us);
-        if to - from < GAP_MAX_US && !is_shared(from, to) && is_its(row) {
+        if to - from < GAP_MAX_US && !is_shared(from, to) && has_echo(row) && is_its(row) {
             gaps.push((from, to - from));
             in_gaps += row.len();
         }

@@ -3,15 +3,21 @@ use crate::model::{
     fleet::units::BitRate,
     judge::{detect, tests::field::Field},
     plan::dose::Pattern,
-    record::probe::{TICK_US, moment_us},
+    record::probe::{Asked, Moments, TICK_US},
 };
 
-/// Echoes of a host that stands still for `gap_ms` in each second; they wait until it is over.
-fn held(gap_ms: u64, at_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
+/// How much later what is asked `at_ms` comes back, of what stands still for `gap_ms` from `from_ms` on in
+/// each period, and lets go of all when that is over.
+fn held_at(gap_ms: u64, from_ms: u64, period_ms: u64, at_ms: u64) -> u32 {
+    let into = (at_ms + period_ms - from_ms) % period_ms;
+    if into < gap_ms { ((gap_ms - into) * 1000) as u32 } else { 0 }
+}
+
+/// Echoes of a host that stands still for `gap_ms` in each second, of probes that keep their moments.
+fn held(gap_ms: u64, from_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
     move |from, to, tick| {
-        let at = (tick * TICK_US + moment_us(HostId(from), HostId(to))) / 1000 % 1000;
-        let within = at >= at_ms && at < at_ms + gap_ms;
-        if within { ((at_ms + gap_ms - at) * 1000) as u32 } else { 0 }
+        let moment = Moments::Still.moment_us(Asked::Echo, HostId(from), HostId(to), tick);
+        held_at(gap_ms, from_ms, 1000, (tick * TICK_US + moment) / 1000)
     }
 }
 
@@ -31,6 +37,52 @@ fn repeated_gaps_are_their_host_s_whether_held_or_dropped() {
         (!lost).then_some(90)
     };
     assert_eq!(found(8, dropped), [3]);
+}
+
+/// How many of the phases in which a host of `n` may stand still each period find it, and nobody else.
+fn phases_found(n: u16, gap_ms: u64, period_ms: u64) -> (usize, usize) {
+    let is_found = |from_ms: u64| {
+        let mut field = Field::of(n);
+        field.idle_turning(StageKind::Load, 12, |asked, a, b, tick| {
+            let moment = Moments::Turning.moment_us(asked, HostId(a), HostId(b), tick);
+            let at_ms = (tick * TICK_US + moment) / 1000;
+            Some(90 + if a == 2 || b == 2 { held_at(gap_ms, from_ms, period_ms, at_ms) } else { 0 })
+        });
+        let hosts = findings(&field.seen, &[], &Racks::of(&field.seen)).hosts;
+        assert!(hosts.iter().all(|(host, _)| host.0 == 2), "{hosts:?}");
+        !hosts.is_empty()
+    };
+    let phases = (0..period_ms).step_by(50);
+    (phases.clone().filter(|from_ms| is_found(*from_ms)).count(), phases.count())
+}
+
+/// The contract's 50 ms, whether or not they keep step with the probes.
+#[test]
+fn short_gaps_are_found_in_whatever_phase_they_come() {
+    for (n, gap_ms, period_ms) in [(8, 60, 1000), (8, 60, 700), (8, 60, 200), (5, 80, 1000), (4, 100, 1000)] {
+        let (found, of) = phases_found(n, gap_ms, period_ms);
+        assert_eq!(found, of, "{gap_ms} ms every {period_ms} ms of one of {n}");
+    }
+    let (found, of) = phases_found(8, 50, 1000);
+    assert!(found * 10 >= of * 8, "{found} of {of}");
+}
+
+#[test]
+fn what_is_always_lost_between_some_is_no_gap() {
+    let mut field = Field::of(8);
+    // Of the third's partners three never hear its echoes, nor it theirs: a dead member takes their ports.
+    let is_dead = |a: u16, b: u16| (a == 2 && b > 4) || (b == 2 && a > 4);
+    field.idle_turning(StageKind::Load, 12, |asked, a, b, _| {
+        (asked == Asked::Handshake || !is_dead(a, b)).then_some(90)
+    });
+    assert!(findings(&field.seen, &[], &Racks::of(&field.seen)).hosts.is_empty());
+    // Half of its new connections wait for a second attempt: no echo does.
+    let mut field = Field::of(8);
+    field.idle_turning(StageKind::Load, 12, |asked, a, b, tick| {
+        let waits = asked == Asked::Handshake && b == 2 && (tick + u64::from(a)) % 4 < 2;
+        Some(if waits { 900_000 } else { 90 })
+    });
+    assert!(findings(&field.seen, &[], &Racks::of(&field.seen)).hosts.is_empty());
 }
 
 #[test]

@@ -18,7 +18,7 @@ use crate::model::{
             Body, ConnectsFlow, DatagramFlow, DatagramsSent, Joined, Line, Samples, StageBegun, TcpFlow,
             TcpSeen,
         },
-        probe::{NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
+        probe::{Asked, Moments, NO_ANSWER, Outcomes, ProbesSeen, TICK_US, TICKS_A_LINE},
         slot_bytes::SlotBytes,
     },
 };
@@ -278,32 +278,48 @@ impl Field {
         self.probed(from, to, echo);
     }
 
+    /// Nobody sends, and probes turn; answers by how, who and tick.
+    pub fn idle_turning(
+        &mut self,
+        kind: StageKind,
+        seconds: u64,
+        answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>,
+    ) {
+        self.seen.probes.moments = Moments::Turning;
+        self.round(kind, dose(Pattern::Idle, Rate::Unpaced, Carriage::tcp(1)), seconds as f64, &[], None);
+        let round = self.seen.rounds.last().expect("one");
+        let (from, to) = (round.start * SLOT_US / TICK_US, round.end * SLOT_US / TICK_US);
+        self.probed_as(from, to, answer);
+    }
+
     /// Echoes and handshakes in these ticks; what is answered is heard.
     pub fn probed(&mut self, from: u64, to: u64, echo: impl Fn(u16, u16, u64) -> Option<u32>) {
+        self.probed_as(from, to, |_, observer, target, tick| echo(observer, target, tick));
+    }
+
+    /// The same by how it was asked.
+    fn probed_as(&mut self, from: u64, to: u64, answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>) {
         let first = from / TICKS_A_LINE * TICKS_A_LINE;
         for line in (first..to).step_by(TICKS_A_LINE as usize) {
             let ticks = line..line + TICKS_A_LINE;
             for own in 0..self.n {
                 let others: Vec<u16> = (0..self.n).filter(|other| *other != own).collect();
-                let outcomes = |target: u16| -> Outcomes {
-                    ticks
-                        .clone()
-                        .map(|tick| {
-                            (from..to).contains(&tick).then(|| echo(own, target, tick).unwrap_or(NO_ANSWER))
-                        })
-                        .collect()
+                let outcomes = |asked: Asked, target: u16| -> Outcomes {
+                    let told = |tick| answer(asked, own, target, tick).unwrap_or(NO_ANSWER);
+                    ticks.clone().map(|tick| (from..to).contains(&tick).then(|| told(tick))).collect()
                 };
-                let udp: Few<HostId, Outcomes> =
-                    others.iter().map(|target| (HostId(*target), outcomes(*target))).collect();
+                let of_all = |asked| -> Few<HostId, Outcomes> {
+                    others.iter().map(|target| (HostId(*target), outcomes(asked, *target))).collect()
+                };
                 let heard = |observer: u16| {
-                    let bits =
-                        ticks.clone().enumerate().filter(|(_, tick)| echo(observer, own, *tick).is_some());
+                    let is_heard = |tick| answer(Asked::Echo, observer, own, tick).is_some();
+                    let bits = ticks.clone().enumerate().filter(|(_, tick)| is_heard(*tick));
                     bits.map(|(bit, _)| 1 << bit).sum()
                 };
                 let seen = ProbesSeen {
                     first: line,
-                    tcp: udp.clone(),
-                    udp,
+                    udp: of_all(Asked::Echo),
+                    tcp: of_all(Asked::Handshake),
                     heard: others.iter().map(|observer| (HostId(*observer), heard(*observer))).collect(),
                     held_us: None,
                 };

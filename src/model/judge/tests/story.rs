@@ -21,6 +21,7 @@ use crate::model::{
             Body, Contact, ContactState, CorruptSeen, Ended, HostSeen, Joined, Line, LinkSeen, Opened,
             Samples, SlotCounts, StageBegun, StreamEvent, StreamSeen, TcpFlow, TcpSeen, VerifiedFlow,
         },
+        probe::Moments,
         slot_bytes::SlotBytes,
     },
     run::event::RunEvent,
@@ -394,6 +395,7 @@ impl Story {
             planned: u16::try_from(self.hosts).expect("few hosts"),
             hosts: hosts.collect(),
             simulated_links: true,
+            moments: Moments::Turning,
             policy: None,
         }
     }

@@ -7,7 +7,10 @@ use crate::model::{
         units::RunTime,
     },
     plan::scenario::Scenario,
-    record::line::{Ended, Joined, Samples},
+    record::{
+        line::{Ended, Joined, Samples},
+        probe::Moments,
+    },
 };
 
 fn opened() -> Body {
@@ -28,6 +31,7 @@ fn opened() -> Body {
         hosts: vec![host(0, "h1"), host(1, "h3")],
         policy: None,
         simulated_links: true,
+        moments: Moments::Turning,
     }))
 }
 
