@@ -28,6 +28,7 @@ use crate::model::{
             ConnectsFlow, Contact, CorruptSeen, DatagramFlow, DatagramsSent, Ended, HostSeen, Joined,
             LinkSeen, ReachPeer, StreamSeen, SuspectsSeen, TcpFlow, VerifiedFlow,
         },
+        probe::Moments,
     },
 };
 
@@ -94,6 +95,8 @@ pub struct Seen {
     pub connects: Vec<(RunTime, FlowId, ConnectsFlow)>,
     /// Flows of which any new connection was told.
     pub connected: BTreeSet<FlowId>,
+    /// When in their ticks probes were sent.
+    pub moments: Moments,
     /// What probes came to.
     pub probes: Probes,
     /// Facts of each host's card, as they were told.

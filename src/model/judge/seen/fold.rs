@@ -165,7 +165,7 @@ impl Seen {
         match (&line.body, by) {
             (Body::Opened(opened), _) => {
                 self.hosts.clone_from(&opened.hosts);
-                self.probes.moments = opened.moments;
+                self.moments = opened.moments;
             }
             (Body::Joined(joined), _) => {
                 fn whose(of: &Joined) -> (HostId, &str, &str) {

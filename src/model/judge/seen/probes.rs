@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 pub use crate::model::record::probe::Asked;
 use crate::model::{
     fleet::host::HostId,
-    record::probe::{Moments, NO_ANSWER, ProbesSeen, TICKS_A_LINE, UNSENT},
+    record::probe::{NO_ANSWER, ProbesSeen, TICKS_A_LINE, UNSENT},
 };
 
 /// Ticks that are kept at most: a day. A line that lies beyond is of a clock gone wrong.
@@ -26,8 +26,6 @@ type Series = Vec<u32>;
 /// All probes of a record.
 #[derive(Clone, Debug, Default)]
 pub struct Probes {
-    /// When in their ticks they were sent.
-    pub moments: Moments,
     series: BTreeMap<(HostId, HostId, Asked), Series>,
     /// By observer and target: the ticks whose echo the target heard.
     heard: BTreeMap<(HostId, HostId), Vec<bool>>,

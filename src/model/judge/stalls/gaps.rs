@@ -65,13 +65,13 @@ impl Probe {
     /// All probes of quiet and of gentle ticks, in the order of their sending.
     pub fn all(seen: &Seen, ticks: &[Option<Calm>]) -> Vec<Self> {
         let mut probes: Vec<Self> = Vec::new();
-        for asked in kinds_of(seen.hosts.len(), seen.probes.moments) {
+        for asked in kinds_of(seen.hosts.len(), seen.moments) {
             for (from, to) in seen.probes.pairs(*asked) {
                 let outcomes = seen.probes.outcomes(from, to, *asked);
                 let first = probes.len();
                 for (tick, calm) in (0..).zip(ticks) {
                     let Some((calm, outcome)) = calm.zip(outcomes(tick)) else { continue };
-                    let at_us = tick * TICK_US + seen.probes.moments.moment_us(*asked, from, to, tick);
+                    let at_us = tick * TICK_US + seen.moments.moment_us(*asked, from, to, tick);
                     probes.push(Self { at_us, asked: *asked, from, to, late: is_late(outcome), calm });
                 }
                 let own = &probes[first..];

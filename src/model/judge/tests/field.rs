@@ -285,7 +285,7 @@ impl Field {
         seconds: u64,
         answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>,
     ) {
-        self.seen.probes.moments = Moments::Turning;
+        self.seen.moments = Moments::Turning;
         self.round(kind, dose(Pattern::Idle, Rate::Unpaced, Carriage::tcp(1)), seconds as f64, &[], None);
         let round = self.seen.rounds.last().expect("one");
         let (from, to) = (round.start * SLOT_US / TICK_US, round.end * SLOT_US / TICK_US);
