@@ -162,8 +162,9 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 
 /// Findings on two hosts whose echoes are late with each other alone, all the time or again and again.
 fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
-    let enough = |share: Share, part: u64| {
-        share.events * part >= 2 * LATE_MIN && share.rate() * part as f64 >= PATH_LATE_SHARE
+    // A side of the two has its part when it has at least one of so many parts of what makes a finding.
+    let enough = |share: Share, parts: u64| {
+        share.events * parts >= 2 * LATE_MIN && share.rate() * parts as f64 >= PATH_LATE_SHARE
     };
     let back = |a, b| pairs.get(&(b, a)).copied().unwrap_or_default();
     let each_way =

@@ -9,7 +9,7 @@ use crate::model::{
     plan::layout::StageKind,
 };
 
-/// Probes between two hosts that tell whether one of them stalls: two seconds' both ways.
+/// Probes between two hosts that tell whether one of them stalls: echoes of two seconds, both ways.
 const PROBES_MIN: usize = 16;
 
 /// Whether a suspect stood still again, as one partner saw it or all that are not suspected saw together:
