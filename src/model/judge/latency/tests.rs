@@ -95,7 +95,8 @@ fn two_hosts_that_are_late_with_each_other_alone_are_a_path_and_no_host() {
     let between = |a: u16, b: u16| [(1, 2), (2, 1)].contains(&(a, b));
     assert_eq!(ways(|a, b, _| between(a, b)), (vec![], vec![(1, 2)]));
     assert_eq!(ways(|a, b, tick| between(a, b) && tick % 5 == 0), (vec![], vec![(1, 2)]), "again and again");
-    let mostly_one_way = |a: u16, b: u16, tick: u64| between(a, b) && tick % if a == 1 { 4 } else { 12 } == 0;
+    let mostly_one_way =
+        |a: u16, b: u16, tick: u64| between(a, b) && tick.is_multiple_of(if a == 1 { 4 } else { 12 });
     assert_eq!(ways(mostly_one_way), (vec![], vec![(1, 2)]), "more often as one of them asks");
     assert_eq!(ways(|a, b, _| (a, b) == (1, 2)), (vec![], vec![]), "asked one way alone");
     assert_eq!(ways(|a, b, tick| between(a, b) && tick % 20 == 0), (vec![], vec![]), "a moment's");
