@@ -66,7 +66,7 @@ pub struct Task {
 
 #[derive(Debug)]
 enum Order {
-    Probe(Box<Task>),
+    Probe(Arc<Task>),
     Stop,
     Quit,
 }
@@ -100,7 +100,7 @@ impl Prober {
 
     /// Probes for this task, and no more for the one before.
     pub fn probe(&self, task: Task) {
-        self.mailbox.put(Order::Probe(Box::new(task)));
+        self.mailbox.put(Order::Probe(Arc::new(task)));
     }
 
     /// Sends no more; answers are still awaited and told.
@@ -144,7 +144,7 @@ struct Round {
     shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
     book: Book,
-    task: Option<Task>,
+    task: Option<Arc<Task>>,
     echoes: Option<UdpSocket>,
     /// When the echo of a target's tick left, by the clock of stamps.
     left_ns: BTreeMap<(HostId, u64), u64>,
@@ -169,7 +169,7 @@ impl Round {
             self.wait();
             for order in self.mailbox.take() {
                 match order {
-                    Order::Probe(task) => self.begin(*task),
+                    Order::Probe(task) => self.begin(task),
                     Order::Stop => self.book.stop(),
                     Order::Quit => return,
                 }
@@ -185,7 +185,7 @@ impl Round {
         }
     }
 
-    fn begin(&mut self, task: Task) {
+    fn begin(&mut self, task: Arc<Task>) {
         if self.echoes.is_none() {
             let opened = socket::datagrams(&self.shared.binding, 0)
                 .and_then(|echoes| stamp::ask_for_stamps(&echoes).map(|()| echoes));

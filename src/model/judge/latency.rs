@@ -63,9 +63,12 @@ const LATE_MIN: u64 = 6;
 /// Partners below which one may well have more late echoes with a late host than all others.
 const PARTNERS_TELL: usize = 4;
 
-/// Share of the echoes between two hosts that must be late for it to be their path's, and a quarter of it each
-/// way: of gaps of 50 ms a second so many fall into one …
+/// Share of the echoes between two hosts that must be late for it to be their path's: of gaps of 50 ms a
+/// second so many fall into one …
 const PATH_LATE_SHARE: f64 = 0.05;
+
+/// … and each way one part of so many at least …
+const PATH_EACH_WAY: u64 = 4;
 
 /// … and how much rarer they must be between either and the others.
 const PATH_FACTOR: f64 = 10.0;
@@ -162,16 +165,16 @@ pub fn findings(seen: &Seen, falls: &[Fall], racks: &Racks) -> Found {
 
 /// Findings on two hosts whose echoes are late with each other alone, all the time or again and again.
 fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
-    // A side of the two has its part when it has at least one of so many parts of what makes a finding.
     let enough = |share: Share, parts: u64| {
         share.events * parts >= 2 * LATE_MIN && share.rate() * parts as f64 >= PATH_LATE_SHARE
     };
-    let back = |a, b| pairs.get(&(b, a)).copied().unwrap_or_default();
-    let each_way =
-        pairs.iter().filter(|((a, b), share)| a < b && enough(**share, 4) && enough(back(*a, *b), 4));
-    let found = each_way.filter_map(|((a, b), share)| {
-        let mut own = *share;
-        own.add(back(*a, *b));
+    let found = pairs.iter().filter(|((a, b), _)| a < b).filter_map(|((a, b), there)| {
+        let back = pairs.get(&(*b, *a)).copied().unwrap_or_default();
+        let mut own = *there;
+        own.add(back);
+        if !(enough(own, 1) && enough(*there, PATH_EACH_WAY) && enough(back, PATH_EACH_WAY)) {
+            return None;
+        }
         let mut others = Share::default();
         let touches_one =
             |(from, to): &Pair| [a, b].iter().filter(|host| [from, to].contains(*host)).count() == 1;
@@ -186,7 +189,7 @@ fn late_paths(seen: &Seen, pairs: &Pairs) -> Vec<(Pair, Finding)> {
         );
         let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
         finding.numbers = cause::numbers([(PROBES, own.of as f64), (LATE_PROBES, own.events as f64)]);
-        (alone && enough(own, 1)).then_some(((*a, *b), finding))
+        alone.then_some(((*a, *b), finding))
     });
     found.collect()
 }

@@ -35,13 +35,12 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         .filter(|stage| stage.kind == StageKind::Load)
         .flat_map(|stage| &stage.rounds)
         .collect();
-    let probed = plan.stages.iter().any(|stage| !stage.probes.is_empty());
     let asking: BTreeSet<HostId> =
         plan.stages.iter().flat_map(|stage| &stage.probes).map(|(observer, _)| *observer).collect();
     let hosts = asking.len();
     let row = |kinds: &'static str, least: Option<String>| Row { kinds, least };
     let in_tables = || Some("any that stands in a host's own tables, read each second".to_owned());
-    let probes = |least: &str| probed.then(|| least.to_owned());
+    let probes = |least: &str| (hosts > 0).then(|| least.to_owned());
     vec![
         row("dies_under_load", dying(&rounds)),
         row("outage, one_way_dead", probes("a silence of 1 s, at any load, and the way that is dead")),

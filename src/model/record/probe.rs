@@ -8,7 +8,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::few::Few;
-use crate::model::fleet::host::HostId;
+use crate::model::fleet::{host::HostId, units::RunTime};
 
 /// Length of a tick: five probes a second (the contract's figure).
 pub const TICK_US: u64 = 200_000;
@@ -54,16 +54,17 @@ pub enum Moments {
 }
 
 impl Moments {
-    /// When within a tick an observer probes a target, microseconds: spread out, so that no target
-    /// hears all of its observers at once. Knuth's multiplicative hash.
-    pub fn moment_us(self, asked: Asked, observer: HostId, target: HostId, tick: u64) -> u64 {
+    /// When an observer probes a target in a tick: spread out, so that no target hears all of its
+    /// observers at once. Knuth's multiplicative hash.
+    pub fn leaves_at(self, asked: Asked, observer: HostId, target: HostId, tick: u64) -> RunTime {
         let mixed = (u32::from(observer.0) << 16 | u32::from(target.0)).wrapping_mul(2_654_435_769);
         let first = u64::from(mixed >> 16) * SPAN_US / (1 << 16);
         let apart = if asked == Asked::Handshake { SPAN_US / 2 } else { 0 };
-        match self {
+        let within = match self {
             Self::Still => first,
             Self::Turning => (first + apart + tick * TURN_US) % SPAN_US,
-        }
+        };
+        RunTime(tick * TICK_US + within)
     }
 }
 
@@ -173,7 +174,7 @@ mod tests {
         let (a, b) = (HostId(3), HostId(4));
         for from in (0..1_000_000).step_by(10_000) {
             let is_met = |moments: Moments, asked, tick| {
-                let at = tick * TICK_US + moments.moment_us(asked, a, b, tick);
+                let at = moments.leaves_at(asked, a, b, tick).0;
                 assert!(at / TICK_US == tick, "within its tick");
                 (at + 1_000_000 - from) % 1_000_000 < 100_000
             };

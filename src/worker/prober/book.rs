@@ -27,6 +27,13 @@ struct Next {
     tick: u64,
 }
 
+impl Next {
+    /// When it is due, in its tick or a later one.
+    fn leaves_at(&self, own: HostId, tick: u64) -> RunTime {
+        Moments::Turning.leaves_at(self.asked, own, self.target, tick)
+    }
+}
+
 /// A schedule and its outcomes.
 #[derive(Clone, Debug, Default)]
 pub struct Book {
@@ -55,7 +62,7 @@ impl Book {
     /// When the next probe is due.
     pub fn due_at(&self) -> Option<RunTime> {
         let due = self.next.iter().filter(|next| next.tick < self.until);
-        due.map(|next| moment(self.own, next, next.tick)).min()
+        due.map(|next| next.leaves_at(self.own, next.tick)).min()
     }
 
     /// What is due now: how, whom, and for which tick. Ticks that are over are not sent later.
@@ -64,7 +71,7 @@ impl Book {
         let mut due = Vec::new();
         for next in &mut self.next {
             let tick = next.tick.max(present);
-            if tick < self.until && moment(self.own, next, tick) <= now {
+            if tick < self.until && next.leaves_at(self.own, tick) <= now {
                 due.push((next.asked, next.target, tick));
                 next.tick = tick + 1;
             }
@@ -125,11 +132,6 @@ impl Book {
         }
         lines
     }
-}
-
-/// When a probe of a tick is due.
-fn moment(own: HostId, next: &Next, tick: u64) -> RunTime {
-    RunTime(tick * TICK_US + Moments::Turning.moment_us(next.asked, own, next.target, tick))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::model::{
         quiet::Calm,
         seen::{Seen, probes::Asked},
     },
-    record::probe::{Moments, TICK_US},
+    record::probe::Moments,
 };
 
 /// Late probes in a row that make a gap.
@@ -71,7 +71,7 @@ impl Probe {
                 let first = probes.len();
                 for (tick, calm) in (0..).zip(ticks) {
                     let Some((calm, outcome)) = calm.zip(outcomes(tick)) else { continue };
-                    let at_us = tick * TICK_US + seen.moments.moment_us(*asked, from, to, tick);
+                    let at_us = seen.moments.leaves_at(*asked, from, to, tick).0;
                     probes.push(Self { at_us, asked: *asked, from, to, late: is_late(outcome), calm });
                 }
                 let own = &probes[first..];

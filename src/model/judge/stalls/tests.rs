@@ -3,7 +3,7 @@ use crate::model::{
     fleet::units::BitRate,
     judge::{detect, tests::field::Field},
     plan::dose::Pattern,
-    record::probe::{Asked, Moments, TICK_US},
+    record::probe::{Asked, Moments},
 };
 
 /// How much later what is asked `at_ms` comes back, of what stands still for `gap_ms` from `from_ms` on in
@@ -16,8 +16,8 @@ fn held_at(gap_ms: u64, from_ms: u64, period_ms: u64, at_ms: u64) -> u32 {
 /// Echoes of a host that stands still for `gap_ms` in each second, of probes that keep their moments.
 fn held(gap_ms: u64, from_ms: u64) -> impl Fn(u16, u16, u64) -> u32 {
     move |from, to, tick| {
-        let moment = Moments::Still.moment_us(Asked::Echo, HostId(from), HostId(to), tick);
-        held_at(gap_ms, from_ms, 1000, (tick * TICK_US + moment) / 1000)
+        let at = Moments::Still.leaves_at(Asked::Echo, HostId(from), HostId(to), tick);
+        held_at(gap_ms, from_ms, 1000, at.0 / 1000)
     }
 }
 
@@ -44,9 +44,8 @@ fn phases_found(n: u16, gap_ms: u64, period_ms: u64) -> (usize, usize) {
     let is_found = |from_ms: u64| {
         let mut field = Field::of(n);
         field.idle_turning(StageKind::Load, 12, |asked, a, b, tick| {
-            let moment = Moments::Turning.moment_us(asked, HostId(a), HostId(b), tick);
-            let at_ms = (tick * TICK_US + moment) / 1000;
-            Some(90 + if a == 2 || b == 2 { held_at(gap_ms, from_ms, period_ms, at_ms) } else { 0 })
+            let at = Moments::Turning.leaves_at(asked, HostId(a), HostId(b), tick);
+            Some(90 + if a == 2 || b == 2 { held_at(gap_ms, from_ms, period_ms, at.0 / 1000) } else { 0 })
         });
         let hosts = findings(&field.seen, &[], &Racks::of(&field.seen)).hosts;
         assert!(hosts.iter().all(|(host, _)| host.0 == 2), "{hosts:?}");

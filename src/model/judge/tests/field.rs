@@ -272,10 +272,7 @@ impl Field {
 
     /// Nobody sends; echoes by who and tick: `None` has no answer.
     pub fn idle(&mut self, kind: StageKind, seconds: u64, echo: impl Fn(u16, u16, u64) -> Option<u32>) {
-        self.round(kind, dose(Pattern::Idle, Rate::Unpaced, Carriage::tcp(1)), seconds as f64, &[], None);
-        let round = self.seen.rounds.last().expect("one");
-        let (from, to) = (round.start * SLOT_US / TICK_US, round.end * SLOT_US / TICK_US);
-        self.probed(from, to, echo);
+        self.idle_as(kind, seconds, |_, observer, target, tick| echo(observer, target, tick));
     }
 
     /// Nobody sends, and probes turn; answers by how, who and tick.
@@ -286,6 +283,15 @@ impl Field {
         answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>,
     ) {
         self.seen.moments = Moments::Turning;
+        self.idle_as(kind, seconds, answer);
+    }
+
+    fn idle_as(
+        &mut self,
+        kind: StageKind,
+        seconds: u64,
+        answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>,
+    ) {
         self.round(kind, dose(Pattern::Idle, Rate::Unpaced, Carriage::tcp(1)), seconds as f64, &[], None);
         let round = self.seen.rounds.last().expect("one");
         let (from, to) = (round.start * SLOT_US / TICK_US, round.end * SLOT_US / TICK_US);
