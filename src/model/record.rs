@@ -6,6 +6,7 @@ pub mod facts;
 pub mod few;
 pub mod file;
 pub mod gaps;
+pub mod host_state;
 pub mod kernel_log;
 pub mod line;
 pub mod moved;

@@ -43,6 +43,7 @@ use crate::{
     },
 };
 
+mod ending;
 mod files;
 mod line;
 mod stages;
@@ -73,9 +74,6 @@ const WELCOME_MAX: Duration = Duration::from_secs(600);
 
 /// After its last line, a worker waits this long for the coordinator to have written it.
 const DELIVER_MAX: Duration = Duration::from_secs(10);
-
-/// Stopping by a signal takes no longer than this.
-const LEAVE_MAX: Duration = Duration::from_millis(800);
 
 /// Joins and serves until the run is over.
 pub async fn run(parts: Parts, lines: Lines) -> Result<(), Ending> {
@@ -377,72 +375,6 @@ impl Serving {
         let shared = Arc::clone(&self.parts.shared);
         let bodies = self.kernel_log.look(clock::now_us(), |at_us| shared.run_at(at_us));
         bodies.into_iter().try_for_each(|body| self.keep(shared.run_now(), body))
-    }
-
-    /// Whether this worker has nothing left to do.
-    fn is_over(&mut self, welcome_by: Instant) -> Result<bool, Ending> {
-        self.end_is_late()?;
-        if let Some(by) = self.finish_by {
-            if self.outbox.is_delivered() {
-                return Ok(true);
-            }
-            if Instant::now() >= by {
-                return Err(self.undelivered());
-            }
-        }
-        let synced = self.is_synced();
-        let past = synced && self.over_at.is_some_and(|over| self.parts.shared.run_now() >= over);
-        if past {
-            self.leased(0)?;
-        }
-        if past || (self.over_at.is_none() && Instant::now() >= welcome_by) {
-            return Err(self.undelivered());
-        }
-        Ok(false)
-    }
-
-    fn undelivered(&self) -> Ending {
-        let path = self.outbox.path();
-        Ending::LostCoordinator(format!(
-            "the run is over and its coordinator is gone; what it did not get is in {}: nicburn judge RUN --spool {}",
-            path.display(),
-            path.display()
-        ))
-    }
-
-    /// Stops by a signal: sending ends at once, and the coordinator is told.
-    async fn leave(&mut self, signal: &str) -> Result<(), Ending> {
-        self.stop_sending();
-        self.parts.shared.lease_until_us.store(0, Ordering::Relaxed);
-        self.reply(FromWorker::Leaving { why: signal.to_owned() });
-        let told = async {
-            while self.link.as_ref().is_some_and(|link| link.replies.capacity() < REPLIES_MAX) {
-                sleep(Duration::from_millis(20)).await;
-            }
-            sleep(Duration::from_millis(100)).await;
-        };
-        let _ = tokio::time::timeout(LEAVE_MAX, told).await;
-        Err(Ending::Failed(format!("stopped by {signal}")))
-    }
-
-    async fn end(self, ended: Result<(), Ending>) -> Result<(), Ending> {
-        let carriers = self.parts.carriers;
-        // Carriers notice within 100 ms; joining them must not hold up the last frames.
-        let (hosted, depot) = (self.hosted, Arc::clone(&self.parts.shared.depot));
-        let prober = self.prober;
-        let joined = tokio::task::spawn_blocking(move || {
-            prober.quit();
-            hosted.quit();
-            depot.clear();
-            carriers.quit();
-        });
-        let _ = tokio::time::timeout(Duration::from_secs(2), joined).await;
-        if ended.is_ok()
-            && let Err(error) = self.outbox.remove()
-        {
-            tracing::warn!(%error, "the spool is left behind");
-        }
-        ended
     }
 }
 

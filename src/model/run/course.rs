@@ -13,14 +13,21 @@
 //! [`Course::deadline`]. Who is in contact is `liveness`'s; what a worker's slice of a stage
 //! holds, and how it travels, is the coordinator's.
 
+mod phase;
 mod step;
+mod timing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+use phase::{Phase, Standing};
 pub use step::{Action, Ending, Event, Order};
+pub use timing::{
+    COLLECT_MAX, DRAIN, DRAIN_CALIBRATE, DRAIN_CONFIRM, DRAIN_SUSPECTS, LOST_MAX, OVERTIME, READY_MAX,
+    RETURNED_MIN, START_LEAD,
+};
 
 use super::event::RunEvent;
 use crate::model::{
@@ -31,105 +38,6 @@ use crate::model::{
     plan::layout::{FlowId, Plan, PlannedStage, StageKind},
     record::line::{Body, Ended, StageBegun},
 };
-
-/// How long workers have to confirm a stage: a slice is set up in milliseconds, and a host
-/// that needs longer is told apart by a `not_ready` line.
-pub const READY_MAX: Duration = Duration::from_secs(3);
-
-/// From the order to start to the start itself: several round trips of any fleet, so that
-/// all workers know the moment before it comes.
-pub const START_LEAD: Duration = Duration::from_millis(200);
-
-/// From a stage's end to the next thing: receivers read on for 200 ms.
-pub const DRAIN: Duration = Duration::from_millis(300);
-
-/// The same after calibration, whose samples the next stages' rates need: workers send a
-/// line each 250 ms, and the last must have arrived.
-pub const DRAIN_CALIBRATE: Duration = Duration::from_millis(800);
-
-/// The same after suspects were tried once more: nothing follows, and what is told once a second
-/// must have been told.
-pub const DRAIN_CONFIRM: Duration = Duration::from_millis(1300);
-
-/// From the last stage's end to the question who is suspected: what is told once a second must
-/// have come, and answers to the last probes.
-pub const DRAIN_SUSPECTS: Duration = Duration::from_millis(2200);
-
-/// How long the last lines of connected workers are awaited.
-pub const COLLECT_MAX: Duration = Duration::from_secs(10);
-
-/// How long, after the last stage, lost workers may come back with their lines.
-pub const LOST_MAX: Duration = Duration::from_secs(8);
-
-/// What a worker that came back while lines are collected gets at least, to hand them over.
-pub const RETURNED_MIN: Duration = Duration::from_secs(5);
-
-/// On top of the plan's length with its slack, everything is over. The promise to people is
-/// 30 s; the rest is for writing the end of the record.
-pub const OVERTIME: Duration = Duration::from_secs(25);
-
-/// What the course knows of a worker.
-#[derive(Clone, Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states of one thing")]
-struct Standing {
-    connected: bool,
-    left: bool,
-    collected: bool,
-    /// Stages it was told to prepare and to start, on the present session.
-    told_prepare: Option<u16>,
-    told_start: Option<u16>,
-    told_stop: bool,
-    told_finish: bool,
-    /// The stage it confirmed, and the one it cannot do.
-    ready: Option<u16>,
-    unfit: Option<(u16, String)>,
-}
-
-impl Standing {
-    fn is_unfit(&self, stage: u16) -> bool {
-        self.unfit.as_ref().is_some_and(|(unfit, _)| *unfit == stage)
-    }
-
-    fn has_answered(&self, stage: u16) -> bool {
-        self.ready == Some(stage) || self.is_unfit(stage)
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    /// This stage is next, or collecting, if there is none.
-    Next(u16),
-    Rating(u16),
-    Preparing {
-        stage: u16,
-        until: RunTime,
-    },
-    Running {
-        stage: u16,
-        zero: RunTime,
-        until: RunTime,
-    },
-    /// All stages were run; who is suspected is asked at this moment, and then awaited.
-    Suspecting {
-        ask_at: RunTime,
-        asked: bool,
-        /// How long confirming them may take.
-        longest: Duration,
-    },
-    Collecting {
-        ending: Ending,
-        until: RunTime,
-        lost_until: RunTime,
-    },
-    Over,
-}
-
-impl Phase {
-    /// Whether stages are being run.
-    const fn is_under_way(&self) -> bool {
-        !matches!(self, Self::Collecting { .. } | Self::Over)
-    }
-}
 
 /// The state of a run's course.
 #[derive(Clone, Debug)]
