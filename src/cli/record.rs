@@ -51,8 +51,14 @@ type Decoded = (usize, Vec<Result<Line, LineError>>);
 pub(super) fn read(folder: &Path, spools: &[PathBuf]) -> Result<Record, Failure> {
     let path = journal::find_record(folder).map_err(Failure::usage)?;
     let mut reading = Reading::default();
-    for path in std::iter::once(&path).chain(spools) {
-        each(path, |line| reading.take(line)).map_err(Failure::usage)?;
+    each(&path, |line| reading.take(line)).map_err(Failure::usage)?;
+    for spool in spools {
+        let mut lines = Vec::new();
+        each(spool, |line| lines.push(line)).map_err(Failure::usage)?;
+        let taken = reading.take_spool(lines);
+        taken
+            .with_context(|| format!("{} is no spool of this run", spool.display()))
+            .map_err(Failure::usage)?;
     }
     reading.finish().with_context(|| format!("{} cannot be judged", path.display())).map_err(Failure::usage)
 }

@@ -15,6 +15,8 @@ use super::{
     text::{self, LineError},
 };
 
+mod spool;
+
 /// The most losses said one by one; a record with more is rubble, and its count says so.
 const LOSSES_SAID_MAX: usize = 100;
 
@@ -47,6 +49,22 @@ pub enum RecordError {
     Schema {
         /// What the opening line says.
         found: String,
+    },
+    /// A file that was given as a spool, and is none.
+    #[error("none of its {lines} lines is one of a record")]
+    NoSpool {
+        /// How many there are.
+        lines: usize,
+    },
+    /// A spool that another run's worker kept.
+    #[error(
+        "it is another run's: of {both} lines under numbers that this record has as well, {differ} say something else"
+    )]
+    ForeignSpool {
+        /// Lines of the spool whose numbers the record has.
+        both: usize,
+        /// Those of them that differ.
+        differ: usize,
     },
 }
 
@@ -159,7 +177,7 @@ impl Reading {
                 Some((number, why)) => format!("{total} lines; line {number}: {}", in_short(why)),
                 None => format!("none among {total} sound lines"),
             }),
-            schema @ RecordError::Schema { .. } => schema,
+            other => other,
         })?;
         if !record.lines.iter().any(|line| matches!(line.body, Body::Closed { .. })) {
             losses.push(

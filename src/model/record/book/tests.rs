@@ -236,3 +236,27 @@ proptest! {
         }
     }
 }
+
+/// What a worker kept, of which the coordinator has the first lines.
+#[test]
+fn a_spool_is_taken_where_it_goes_on_from_what_the_record_has_and_not_of_another_run() {
+    let kept = |from: u64, shift: u64| -> Vec<Result<Line, LineError>> {
+        let moved = |q: u64| line(1, q, Body::Samples(Samples { s: q * 2 + shift, ..Samples::default() }));
+        (from..=20).map(|q| Ok(moved(q))).collect()
+    };
+    let read = |spool: Vec<Result<Line, LineError>>| {
+        let mut reading = Reading::default();
+        for line in whole() {
+            reading.take(Ok(line));
+        }
+        reading.take_spool(spool).map(|()| reading.finish().expect("it is sound"))
+    };
+    let record = read(kept(1, 0)).expect("of this run");
+    assert_eq!(record.lines.iter().filter(|line| line.i == 1).count(), 20);
+    assert!(read(kept(100, 7)).is_err(), "an empty one");
+    let Err(RecordError::ForeignSpool { both, differ }) = read(kept(1, 1_000)) else {
+        panic!("it was taken")
+    };
+    assert_eq!(both, differ);
+    assert!(matches!(read(vec![Err(LineError::NoChecksum)]), Err(RecordError::NoSpool { lines: 1 })));
+}
