@@ -3,7 +3,7 @@
 //! The figures are the detectors' own constants, met with what the plan puts on each host. What
 //! a plan has no rounds for is told as not seen: a pass says nothing of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{degrading, loss, measured::SATURATES, new_flows, slow, stalls};
 use crate::model::{
@@ -35,12 +35,10 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         .filter(|stage| stage.kind == StageKind::Load)
         .flat_map(|stage| &stage.rounds)
         .collect();
-    let asking: BTreeSet<HostId> =
-        plan.stages.iter().flat_map(|stage| &stage.probes).map(|(observer, _)| *observer).collect();
-    let hosts = asking.len();
+    let ways = fewest_ways(plan);
     let row = |kinds: &'static str, least: Option<String>| Row { kinds, least };
     let in_tables = || Some("any that stands in a host's own tables, read each second".to_owned());
-    let probes = |least: &str| (hosts > 0).then(|| least.to_owned());
+    let probes = |least: &str| (ways > 0).then(|| least.to_owned());
     vec![
         row("dies_under_load", dying(&rounds)),
         row("outage, one_way_dead", probes("a silence of 1 s, at any load, and the way that is dead")),
@@ -56,7 +54,7 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         row("latency_under_load", half_loaded(&rounds).then(|| probes(LATER)).flatten()),
         row(
             "stalls",
-            probes(&format!("pauses of {} ms and more, if they come again", stalls::shortest_ms(hosts))),
+            probes(&format!("pauses of {} ms and more, if they come again", stalls::shortest_ms(ways))),
         ),
         row(
             "link_down, link_flap",
@@ -66,6 +64,17 @@ pub fn of(plan: &Plan, link: BitRate) -> Vec<Row> {
         row("duplicate_address, mtu_mismatch", in_tables()),
         row("path, rack_uplink", Some(between(&rounds))),
     ]
+}
+
+/// On how many ways the host that is probed on fewest asks others or is asked by them.
+fn fewest_ways(plan: &Plan) -> usize {
+    let asked: BTreeSet<(HostId, HostId)> =
+        plan.stages.iter().flat_map(|stage| &stage.probes).copied().collect();
+    let mut ways: BTreeMap<HostId, usize> = BTreeMap::new();
+    for host in asked.iter().flat_map(|(observer, target)| [observer, target]) {
+        *ways.entry(*host).or_default() += 1;
+    }
+    ways.into_values().min().unwrap_or(0)
 }
 
 /// What is late, by the detector's own figures.

@@ -26,7 +26,7 @@ use super::{
     quiet,
     rack::{Racks, Symptom},
     robust,
-    seen::{RoundSeen, Seen, WAYS, probes::Outcome},
+    seen::{RoundSeen, Seen, WAYS},
     summary::{Direction, Finding, FindingKind, Severity},
     ways::Found,
 };
@@ -43,9 +43,6 @@ mod slots;
 mod uplink;
 
 pub use again::reproduced;
-
-/// A probe is in a gap from this round trip on, microseconds: of a gap of 50 ms most are.
-const LATE_US: u32 = 20_000;
 
 /// Gaps that make a finding: one or two happen to every machine.
 pub(super) const GAPS_MIN: usize = 3;
@@ -65,11 +62,11 @@ const ONE_WAY: usize = 4;
 /// The number of a finding that says how far its gaps lie apart.
 pub const EVERY_S: &str = "every_s";
 
-/// The shortest gaps that are found wherever they fall, milliseconds: those that hold a row of late probes
-/// of a fleet of so many.
-pub fn shortest_ms(hosts: usize) -> u64 {
-    let of_one = 2 * hosts.saturating_sub(1).max(1) * gaps::kinds_of(hosts, Moments::Turning).len();
-    (u64::from(LATE_US) + (gaps::ROW_MIN as u64 + 1) * TICK_US / of_one as u64) / 1000
+/// The shortest gaps that are found wherever they fall, milliseconds: those that hold a row of late probes of
+/// a host from which and to which so many ways are probed.
+pub fn shortest_ms(ways: usize) -> u64 {
+    let of_one = ways.max(1) * gaps::kinds_of(Moments::Turning).len();
+    (u64::from(gaps::LATE_US) + (gaps::ROW_MIN as u64 + 1) * TICK_US / of_one as u64) / 1000
 }
 
 /// Findings of stalls.
@@ -111,14 +108,6 @@ fn of_two(seen: &Seen, (a, b): Pair, gaps: &[Gap]) -> Option<(Pair, Finding)> {
     let mut finding = paths::worse(seen, &what, paths::NEXT_TO_NONE);
     finding.numbers = cause::numbers([("gaps", gaps.len() as f64), ("longest_s", longest_s)]);
     (gaps.len() >= GAPS_OF_TWO_MIN).then_some(((a, b), finding))
-}
-
-/// Whether a probe may lie in a gap: late by [`LATE_US`], or lost.
-pub const fn is_late(outcome: Outcome) -> bool {
-    match outcome {
-        Outcome::Lost => true,
-        Outcome::Answered(us) => us >= LATE_US,
-    }
 }
 
 fn fell(falls: &[Fall], host: HostId, at_us: u64) -> bool {

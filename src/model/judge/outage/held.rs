@@ -15,12 +15,15 @@ use crate::model::{
             FlowSeen, Seen,
             probes::{Asked, Outcome},
         },
-        stalls,
     },
 };
 
 /// Ticks before and after that tell how a host answers otherwise: five seconds' each.
 const AROUND_TICKS: u64 = 25;
+
+/// An answer was held from this round trip on, microseconds, at whatever load: full queues of healthy hosts
+/// hold it for a part of that.
+const LATE_US: u32 = 20_000;
 
 /// Share of the echoes within a fall that came back late, where they were held: under full load queues
 /// overflow meanwhile, and a sixth was lost there.
@@ -37,9 +40,16 @@ pub fn was_held(seen: &Seen, fall: &Fall) -> bool {
     })
 }
 
+const fn is_late(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Lost => true,
+        Outcome::Answered(us) => us >= LATE_US,
+    }
+}
+
 /// Whether an answer came, and late.
 fn came_late(outcome: Outcome) -> bool {
-    outcome != Outcome::Lost && stalls::is_late(outcome)
+    outcome != Outcome::Lost && is_late(outcome)
 }
 
 /// Who stood still when, as it is asked for: the flows of a round ask the same of the same hosts.
@@ -67,7 +77,7 @@ impl<'a> Held<'a> {
 
 fn is_held(seen: &Seen, host: HostId, ticks: &Range<u64>, never_too: bool) -> bool {
     let observers = observers_of(seen, host);
-    let is_out = |tick| shown_to_most(seen, host, &observers, tick, stalls::is_late) == Some(true);
+    let is_out = |tick| shown_to_most(seen, host, &observers, tick, is_late) == Some(true);
     let some_answered_late = |tick| {
         observers
             .iter()
@@ -80,6 +90,6 @@ fn is_held(seen: &Seen, host: HostId, ticks: &Range<u64>, never_too: bool) -> bo
     // Who is far away is always late, and stands still no more than others.
     let around = ticks.start.saturating_sub(AROUND_TICKS)..ticks.end + AROUND_TICKS;
     let known: Vec<bool> =
-        around.filter_map(|tick| shown_to_most(seen, host, &observers, tick, stalls::is_late)).collect();
+        around.filter_map(|tick| shown_to_most(seen, host, &observers, tick, is_late)).collect();
     known.iter().filter(|out| **out).count() * 2 < known.len()
 }

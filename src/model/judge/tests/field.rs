@@ -303,13 +303,21 @@ impl Field {
         self.probed_as(from, to, |_, observer, target, tick| echo(observer, target, tick));
     }
 
+    /// Whom a host probes: all others, in a larger fleet the next five.
+    fn asked_by(&self, host: u16) -> Vec<u16> {
+        let next = if self.n <= 9 { self.n - 1 } else { 5 };
+        (1..=next).map(|step| (host + step) % self.n).collect()
+    }
+
     /// The same by how it was asked.
     fn probed_as(&mut self, from: u64, to: u64, answer: impl Fn(Asked, u16, u16, u64) -> Option<u32>) {
         let first = from / TICKS_A_LINE * TICKS_A_LINE;
         for line in (first..to).step_by(TICKS_A_LINE as usize) {
             let ticks = line..line + TICKS_A_LINE;
             for own in 0..self.n {
-                let others: Vec<u16> = (0..self.n).filter(|other| *other != own).collect();
+                let others = self.asked_by(own);
+                let askers: Vec<u16> =
+                    (0..self.n).filter(|other| self.asked_by(*other).contains(&own)).collect();
                 let outcomes = |asked: Asked, target: u16| -> Outcomes {
                     let told = |tick| answer(asked, own, target, tick).unwrap_or(NO_ANSWER);
                     ticks.clone().map(|tick| (from..to).contains(&tick).then(|| told(tick))).collect()
@@ -326,7 +334,7 @@ impl Field {
                     first: line,
                     udp: of_all(Asked::Echo),
                     tcp: of_all(Asked::Handshake),
-                    heard: others.iter().map(|observer| (HostId(*observer), heard(*observer))).collect(),
+                    heard: askers.iter().map(|observer| (HostId(*observer), heard(*observer))).collect(),
                     held_us: None,
                 };
                 self.take(own + 1, RunTime((line + TICKS_A_LINE) * TICK_US), Body::Probes(Box::new(seen)));
