@@ -80,6 +80,7 @@ fn two_hosts_that_are_slow_with_each_other_alone_are_a_path() {
     let between: fn(u16, u16) -> bool = |a, b| [(1, 2), (2, 1)].contains(&(a, b));
     assert_eq!(of(0.5, between), (vec![], vec![(1, 2)]));
     assert_eq!(of(0.85, between), (vec![], vec![]), "within what chance does");
-    assert_eq!(of(0.5, |a, b| (a, b) == (1, 2)), (vec![], vec![]), "one way alone");
+    assert_eq!(of(0.5, |a, b| (a, b) == (1, 2)), (vec![], vec![(1, 2)]), "one way alone");
+    assert_eq!(of(0.7, |a, b| (a, b) == (2, 1)), (vec![], vec![]), "of that too little is known");
     assert_eq!(of(0.5, |a, b| a == 1 || b == 1), (vec![1], vec![]), "with everybody: the host's");
 }
