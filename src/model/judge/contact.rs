@@ -6,7 +6,7 @@
 
 use super::{
     cause::{self, link, process},
-    files, interface, measured, ports,
+    files, interface, ladder, measured, ports, pressure, robust,
     seen::{Seen, WAYS},
     starved,
     summary::{Finding, FindingKind, Severity},
@@ -19,6 +19,9 @@ use crate::model::{
 /// Share of what its CPU carries over loopback from which on a host was near its own limit:
 /// to a card it sends and receives at once, where loopback copies twice.
 const AT_CEILING_SHARE: f64 = 0.8;
+
+/// Share of its peers' below which a host's own limit can be why it is slower than they are.
+const WEAKER_SHARE: f64 = 0.9;
 
 /// Kinds that concern the host or its process and not its card: `inconclusive`.
 pub const fn not_the_card(kind: FindingKind) -> bool {
@@ -58,9 +61,19 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
     if has.is_empty() {
         found.extend(silent_control(seen, host));
     }
-    found.extend(starved::finding(seen, host, has.is_empty()).or_else(|| at_ceiling(seen, host)));
+    if !explained(&[FindingKind::HostLimited]) {
+        found.extend(limited(seen, host, has));
+    }
     found.extend(files::findings(seen, host));
     found
+}
+
+/// What says that a host and not its card is the limit: the gravest, and the most direct of these.
+fn limited(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
+    let starved = starved::finding(seen, host, has.is_empty());
+    let told = [starved, pressure::finding(seen, host, has), ladder::finding(seen, host)];
+    let told = told.into_iter().flatten().min_by_key(|finding| finding.severity);
+    told.or_else(|| at_ceiling(seen, host, has))
 }
 
 /// A host whose control connection was lost at the end while nothing else tells against it.
@@ -117,8 +130,16 @@ fn lapse(seen: &Seen, host: HostId, back: RunTime) -> Option<Finding> {
     Some(finding)
 }
 
-/// A host that carried nearly as much as its CPU carries at all: its card was not the limit.
-fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
+/// Whether a host's CPU carries less over loopback than those of its peers do.
+fn is_weaker(seen: &Seen, host: HostId, ceiling: f64) -> bool {
+    let others = seen.ceilings.iter().filter(|(other, _)| **other != host);
+    let others: Vec<f64> = others.map(|(_, ceiling)| *ceiling as f64).collect();
+    robust::median(&others).is_some_and(|usual| ceiling < WEAKER_SHARE * usual)
+}
+
+/// A host that carried nearly as much as its CPU carries at all: its card was not the limit. A note,
+/// unless it is slower than its peers and that is why.
+fn at_ceiling(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
     let ceiling = *seen.ceilings.get(&host).filter(|_| !seen.shares_kernel(host))? as f64;
     let load = measured::Load::of(seen, host);
     let best = WAYS.into_iter().filter_map(|way| load.best_second(way)).reduce(f64::max)?;
@@ -129,7 +150,10 @@ fn at_ceiling(seen: &Seen, host: HostId) -> Option<Finding> {
             cause::rate_text(Some(best)),
             cause::rate_text(Some(ceiling)),
         );
-        let mut finding = cause::bare(FindingKind::HostLimited, Severity::Info, &[], text);
+        let is_slow = has.iter().any(|finding| finding.kind == FindingKind::FailSlow);
+        let why = is_slow && is_weaker(seen, host, ceiling);
+        let severity = if why { Severity::Warn } else { Severity::Info };
+        let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
         finding.numbers.insert("ceiling_bps".to_owned(), Some(ceiling));
         finding.numbers.insert("reached_bps".to_owned(), Some(best.round()));
         finding

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    falls, robust,
+    falls, ladder, robust,
     seen::{FlowSeen, RoundSeen, Seen, WAYS, Way},
     summary::{Goodput, Tested},
 };
@@ -195,8 +195,14 @@ fn slots_of(seen: &Seen, host: HostId, flow: &FlowSeen, excused: &BTreeSet<HostI
     Some((measured, planned))
 }
 
-/// The highest packet rate of the interface over a second, the larger direction.
+/// The highest packet rate of the interface over a second, the larger direction; of a host whose own
+/// kernel lost frames, the rate up to which it did not.
 fn packet_rate_max(seen: &Seen, host: HostId) -> Option<u64> {
+    let ends: Vec<Option<f64>> = ladder::ends(seen, host).map(|end| end.clean_pps).collect();
+    if !ends.is_empty() {
+        let lowest: Option<Vec<f64>> = ends.into_iter().collect();
+        return lowest?.into_iter().reduce(f64::min).map(|pps| pps.round() as u64);
+    }
     let links: Vec<_> = seen.links(host).collect();
     links
         .windows(2)

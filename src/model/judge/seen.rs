@@ -12,7 +12,7 @@ use std::{
 use indexmap::IndexMap;
 use rustc_hash::FxBuildHasher;
 
-use super::{checksums::Counted, files::Files, whole::Missing};
+use super::{checksums::Counted, files::Files, pressure::Pressure, whole::Missing};
 use crate::model::{
     fleet::{
         host::{Host, HostId},
@@ -105,6 +105,8 @@ pub struct Seen {
     pub moved: Vec<(HostId, RunTime, Changed)>,
     /// Packets whose checksum was wrong, as each host's kernel counted from reading to reading.
     pub checksums: BTreeMap<HostId, Vec<Counted>>,
+    /// What each host's kernel told of its cores, from reading to reading.
+    pub pressure: BTreeMap<HostId, Vec<Pressure>>,
     /// First packets of a handshake, and answers to them, that each host's kernel sent again.
     pub in_vain: BTreeMap<HostId, u64>,
     /// Who was suspected after the last stage.

@@ -6,7 +6,7 @@ mod files;
 pub(super) mod story;
 mod two;
 
-use story::{CAPACITY_BPS, Story};
+use story::{CAPACITY_BPS, Story, own_kernels};
 
 use super::{
     summary::{Direction, FindingKind, FleetVerdict, Severity, Summary, Verdict},
@@ -366,17 +366,23 @@ fn one_changed_byte_between_two_hosts_fails_the_fleet_and_accuses_neither() {
 #[test]
 fn a_host_near_its_cpu_s_own_ceiling_is_told_and_passes() {
     let capacity = CAPACITY_BPS as u64;
-    let mut record = Story::storm(8, 50).ceiling(2, capacity * 11 / 10).ceiling(4, capacity * 100).record();
-    // Machines of their own: hosts of one kernel share its CPU.
-    for line in &mut record.lines {
-        if let Body::Joined(joined) = &mut line.body {
-            joined.boot_id = format!("boot-{}", joined.host.0);
-        }
-    }
-    let summary = judge(&record);
+    let story = Story::storm(8, 50).ceiling(2, capacity * 11 / 10).ceiling(4, capacity * 100);
+    let summary = judge(&own_kernels(story.record()));
     assert_eq!(summary.verdict, FleetVerdict::Healthy);
     let kinds =
         |host: usize| summary.hosts[host].findings.iter().map(|f| (f.kind, f.severity)).collect::<Vec<_>>();
     assert_eq!(kinds(2), [(FindingKind::HostLimited, Severity::Info)]);
     assert_eq!(kinds(4), []);
+}
+
+#[test]
+fn a_host_that_is_slow_for_a_weaker_cpu_is_no_slow_card() {
+    let capacity = CAPACITY_BPS as u64;
+    for (of_others, want) in [(4, Verdict::Inconclusive), (1, Verdict::Fail)] {
+        let story = (0..8).fold(Story::pairs_one_way(8, 10).slow(2, true, true, 0.5), |story, host| {
+            story.ceiling(host, if host == 2 { capacity * 11 / 20 } else { capacity / 2 * of_others })
+        });
+        let summary = judge(&own_kernels(story.record()));
+        assert_eq!(summary.hosts[2].verdict, want, "the CPUs of the others carry {of_others} halves");
+    }
 }

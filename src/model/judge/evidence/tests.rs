@@ -7,7 +7,7 @@ use crate::model::{
     fleet::units::RunTime,
     judge::{
         summary::{Basis, Finding, FindingKind, Source, Summary},
-        tests::story::{Story, ZERO_SLOT},
+        tests::story::{Story, ZERO_SLOT, own_kernels},
         verdict::judge,
     },
     record::{
@@ -39,16 +39,6 @@ fn kernel(slot: u64, text: &str) -> Body {
 /// Every host counts something of no meaning: it is known that their counters were read.
 fn all_read(story: Story) -> Story {
     (0..8).fold(story, |story, host| story.tells(host, 25, moved(25, &[("link.rx_bytes", 5)])))
-}
-
-/// As on real hosts: each its own kernel.
-fn own_kernels(mut record: Record) -> Record {
-    for line in &mut record.lines {
-        if let Body::Joined(joined) = &mut line.body {
-            joined.boot_id = format!("boot of {}", joined.host.0);
-        }
-    }
-    record
 }
 
 fn finding(record: &Record) -> Finding {

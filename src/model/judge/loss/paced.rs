@@ -3,6 +3,7 @@
 use super::of_flow;
 use crate::model::judge::{
     falls::{self, Fall},
+    ladder::Ends,
     outage::{self, held::Held},
     poisson::Share,
     rack::Crossings,
@@ -47,12 +48,12 @@ impl<'a> Paced<'a> {
 
 /// While an end stands still its queues overflow: what is lost then is told as that.
 fn lost<'a>(seen: &'a Seen, falls: &[Fall], crossings: &Crossings, numbered: bool) -> Vec<Lost<'a>> {
-    let mut held = Held::of(seen, false);
+    let (mut held, ends) = (Held::of(seen, false), Ends::of(seen));
     falls::undisturbed(seen, falls, StageKind::Load)
         .filter(|(id, _, round)| {
             round.is_paced() && round.frame_bytes().is_some() == numbered && !crossings.is_crowded(*id)
         })
-        .filter(|(_, flow, round)| !seen.is_overfull(round, flow))
+        .filter(|(_, flow, round)| !seen.is_overfull(round, flow) && !ends.lie_below(round, flow))
         .filter_map(|(id, flow, round)| Some(Lost { flow, round, share: of_flow(seen, id, flow, round)? }))
         .filter(|lost| {
             let ticks = lost.round.start / outage::SLOTS..lost.round.end.div_ceil(outage::SLOTS);

@@ -1,6 +1,6 @@
 //! What is said of a lossy side: lost always, above a rate, or for what checksums caught.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{FAIL, Lost, NUMBERED, Paced, Share, Side};
 use crate::model::{
@@ -8,6 +8,7 @@ use crate::model::{
     judge::{
         cause::{self, rate_text},
         checksums::CHECKSUM_ERRORS,
+        pressure::{self, DROPPED_MIN},
         seen::{FlowSeen, Seen, Way},
         summary::{Finding, FindingKind, Severity},
     },
@@ -20,7 +21,8 @@ const CLEAN_EXPECTED: f64 = 10.0;
 /// What they may have lost of that.
 const CLEAN_LOST: f64 = 0.1;
 
-/// Share of what was lost that checksums must have caught for them to be why.
+/// Share of what was lost that checksums must have caught, or the host's own kernel dropped, for that to
+/// be why.
 const CAUGHT_MIN: f64 = 0.5;
 
 /// Between which packet rates a side begins to lose: held without loss, and lossy.
@@ -45,6 +47,9 @@ pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Wa
     let mut all = Share::default();
     for (_, side) in sides {
         all.add(side.all);
+    }
+    if let Some(dropped) = dropped_by_kernel(seen, paced, host, sides, all) {
+        return limited(seen, paced, host, all, dropped);
     }
     let direction = Way::together(sides.iter().map(|(way, _)| *way));
     let knees: Vec<Option<(f64, f64)>> =
@@ -103,6 +108,40 @@ pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Wa
         numbers.push((NUMBERED, all.of as f64));
     }
     numbers.extend([("loss_share", all.rate()), ("lost", all.events as f64), ("sent", all.of as f64)]);
+    finding.numbers = cause::numbers(numbers);
+    finding
+}
+
+/// Packets that a host's card had delivered and its kernel dropped, where they are a good part of what it
+/// lost.
+fn dropped_by_kernel(
+    seen: &Seen,
+    paced: &Paced<'_>,
+    host: HostId,
+    sides: &[(Way, Side)],
+    all: Share,
+) -> Option<u64> {
+    if sides.iter().any(|(way, _)| *way == Way::Tx) {
+        return None;
+    }
+    let lossy = paced.all().filter(|lost| lost.flow.touches(host, Way::Rx) && lost.share.events > 0);
+    let rounds: BTreeSet<usize> = lossy.map(|lost| lost.flow.round).collect();
+    let dropped = pressure::dropped_in(seen, host, &rounds);
+    (dropped >= DROPPED_MIN && dropped as f64 >= CAUGHT_MIN * all.events as f64).then_some(dropped)
+}
+
+fn limited(seen: &Seen, paced: &Paced<'_>, host: HostId, all: Share, dropped: u64) -> Finding {
+    let text = format!(
+        "the kernel of {} dropped {dropped} packets that its card had delivered, for the backlog of a core was full, while {} of {} that were sent to it were lost: no card is accused of it; spread its queues over cores, or raise net.core.netdev_max_backlog",
+        seen.name(host),
+        all.events,
+        all.of,
+    );
+    let mut finding = cause::bare(FindingKind::HostLimited, Severity::Warn, &[], text);
+    finding.direction = Some(Way::together([Way::Rx]));
+    finding.first_seen_s = first_lossy_s(paced, host);
+    let numbers =
+        [("dropped_by_kernel", dropped as f64), ("lost", all.events as f64), ("sent", all.of as f64)];
     finding.numbers = cause::numbers(numbers);
     finding
 }

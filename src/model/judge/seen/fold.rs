@@ -11,7 +11,7 @@ use crate::model::{
         host::HostId,
         units::{RunTime, SLOT_US},
     },
-    judge::{checksums::Counted, clocks::Off, whole::Missing},
+    judge::{checksums::Counted, clocks::Off, pressure::Pressure, whole::Missing},
     plan::{layout::FlowId, schedule},
     record::{
         book::Record,
@@ -94,8 +94,8 @@ impl Seen {
             || sound().for_each(|line| seen.take_of_flows(line)),
             || sound().for_each(|line| apart.take_of_hosts(line)),
         );
-        let Self { states, probes, cards, moved, checksums, in_vain, .. } = apart;
-        seen = Self { states, probes, cards, moved, checksums, in_vain, ..seen };
+        let Self { states, probes, cards, moved, checksums, pressure, in_vain, .. } = apart;
+        seen = Self { states, probes, cards, moved, checksums, pressure, in_vain, ..seen };
         for (instance, lines) in off.by_instance() {
             if let Some(host) = seen.host_of_instance.get(&instance) {
                 *seen.off.entry(*host).or_default() += lines;
@@ -141,6 +141,7 @@ impl Seen {
                 let errors = sum_of(moved, &CHECKSUM_ERRORS);
                 let counted = Counted { since: moved.since, at: line.t, errors };
                 self.checksums.entry(host).or_default().push(counted);
+                self.pressure.entry(host).or_default().push(Pressure::of(moved, line.t));
                 let in_vain = self.in_vain.entry(host).or_default();
                 *in_vain = in_vain.saturating_add(sum_of(moved, &[IN_VAIN]));
                 let changed = Changed::of(moved);

@@ -401,6 +401,16 @@ impl Story {
     }
 }
 
+/// As on real hosts, each with a kernel of its own: those of one share its CPU.
+pub fn own_kernels(mut record: Record) -> Record {
+    for line in &mut record.lines {
+        if let Body::Joined(joined) = &mut line.body {
+            joined.boot_id = format!("boot of {}", joined.host.0);
+        }
+    }
+    record
+}
+
 /// Numbers the lines of each instance: whoever writes, writes in the order of time.
 pub fn number(record: &mut Record) {
     record.lines.sort_by_key(|line| (line.i, line.t));
