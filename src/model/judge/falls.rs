@@ -20,6 +20,10 @@ use crate::model::{
 /// card's receiving side is seen through its own worker, whose queues drain for a while.
 const ONE_ONSET_SLOTS: u64 = 10;
 
+/// How long the connections of a round may take to carry something, slots: a fall that ends within them in
+/// a later round than it began in was over when that began, and is not that round's partners'.
+const BEGINS_SLOTS: u64 = 5;
+
 /// A drop-off of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fall {
@@ -200,8 +204,12 @@ fn fill(seen: &Seen, fall: &mut Fall, way: Way) {
             continue;
         }
         let slots = round.start.max(fall.since)..round.end.min(fall.end());
-        // Of whom nothing was measured meanwhile, nothing tells that it was lost.
-        fall.peers.extend(seen.peers(round, fall.host, way, slots.clone()));
+        let only_began =
+            round.start > fall.since && slots.end < round.end && slots.clone().count() as u64 <= BEGINS_SLOTS;
+        if !only_began {
+            // Of whom nothing was measured meanwhile, nothing tells that it was lost.
+            fall.peers.extend(seen.peers(round, fall.host, way, slots.clone()));
+        }
         for slot in slots {
             let Slot { carried_bps: Some(carried), expected_bps: Some(expected), .. } =
                 slot_of(seen, round, fall.host, way, slot)

@@ -63,3 +63,25 @@ fn what_a_process_carries_is_no_fall_of_a_fast_card() {
     assert!(told(500e6).is_empty(), "a fortieth of what it carried before");
     assert_eq!(told(0.0), [(4, Direction::Tx)], "silence is one");
 }
+
+/// A sick one met the same partner in the last two rounds of pairs, and all meet all in the next.
+#[test]
+fn who_is_met_only_as_a_fall_ends_had_no_part_in_it() {
+    let peers = |slow_to_begin: u64| {
+        let mut field = Field::of(6);
+        let mesh = field.mesh();
+        let of = |pattern| dose(pattern, Rate::Unpaced, Carriage::tcp(2));
+        let flows = field.round(StageKind::Load, of(Pattern::Storm), 3.0, &mesh, None);
+        field.carried(&flows, |_, _, _| 16e6);
+        for pairs in [[(2, 5), (0, 1), (3, 4)], [(5, 2), (1, 0), (4, 3)]] {
+            let flows = field.round(StageKind::Load, of(Pattern::Pairs), 1.5, &pairs, None);
+            field.carried(&flows, |from, to, _| if from == 5 || to == 5 { 0.0 } else { 80e6 });
+        }
+        let flows = field.round(StageKind::Load, of(Pattern::Storm), 3.0, &mesh, None);
+        field.carried(&flows, |_, _, slot| if slot < slow_to_begin { 0.0 } else { 16e6 });
+        let falls = of_host(&field.seen, HostId(2));
+        falls.into_iter().flat_map(|fall| fall.peers).map(|peer| peer.0).collect::<BTreeSet<u16>>()
+    };
+    assert_eq!(peers(2), BTreeSet::from([5]), "connections of the next round take a moment");
+    assert_eq!(peers(10), BTreeSet::from([0, 1, 3, 4, 5]), "for a second nothing came of anybody");
+}

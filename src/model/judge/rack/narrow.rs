@@ -59,6 +59,8 @@ struct Together {
     rates: Vec<f64>,
     /// Others of which nothing was measured: they carried as much as these.
     unknown: usize,
+    /// What those carried of which an end fell off meanwhile: it took of the room, and tells nothing of it.
+    besides_bps: f64,
 }
 
 impl Together {
@@ -66,15 +68,21 @@ impl Together {
         self.rates.len() + self.unknown
     }
 
-    fn sum(&self) -> f64 {
+    /// What the flows carried that tell of the crossing.
+    fn told_bps(&self) -> f64 {
         let known: f64 = self.rates.iter().sum();
         known * self.flows() as f64 / self.rates.len().max(1) as f64
+    }
+
+    /// All that crossed.
+    fn sum_bps(&self) -> f64 {
+        self.told_bps() + self.besides_bps
     }
 
     fn is_limited(&self, usual: f64) -> bool {
         let low = |bps: f64, flows: usize| bps < CARRIES_MIN * usual * flows as f64;
         let slow = self.rates.iter().filter(|bps| low(**bps, 1)).count() as f64;
-        low(self.sum(), self.flows()) && slow >= CROSSING_MIN * self.rates.len() as f64
+        low(self.told_bps(), self.flows()) && slow >= CROSSING_MIN * self.rates.len() as f64
     }
 }
 
@@ -85,12 +93,13 @@ pub(super) fn of(
     falls: &[Fall],
 ) -> (BTreeMap<Crossing, Carried>, BTreeMap<Crossing, f64>) {
     let mut across: BTreeMap<Crossing, BTreeMap<usize, Together>> = BTreeMap::new();
-    let mut within: Vec<f64> = Vec::new();
-    for (_, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
+    let (mut within, mut told): (Vec<f64>, BTreeSet<FlowId>) = Default::default();
+    for (id, flow, round) in falls::undisturbed(seen, falls, StageKind::Load) {
         if round.dose.pattern != Pattern::Pairs || !round.saturates() {
             continue;
         }
         let Some(bps) = slow::steady_bps(&flow.slots) else { continue };
+        told.insert(id);
         match crossings.racks.crossing(flow.from, flow.to) {
             Some(crossing) => {
                 let together = across.entry(crossing).or_default().entry(flow.round).or_default();
@@ -101,18 +110,20 @@ pub(super) fn of(
             None => within.push(bps),
         }
     }
-    for flow in seen.flows.values().filter(|flow| !flow.was_measured()) {
-        let round = &seen.rounds[flow.round];
+    for (_, flow) in seen.flows.iter().filter(|(id, _)| !told.contains(*id)) {
         let crossing = crossings.racks.crossing(flow.from, flow.to);
         let rounds = crossing.and_then(|crossing| across.get_mut(&crossing));
-        if let Some(together) = rounds.and_then(|rounds| rounds.get_mut(&flow.round))
-            && seen.took_part(round, flow, round.end)
-        {
+        let Some(together) = rounds.and_then(|rounds| rounds.get_mut(&flow.round)) else { continue };
+        let round = &seen.rounds[flow.round];
+        if flow.was_measured() {
+            together.besides_bps += slow::steady_bps(&flow.slots).unwrap_or(0.0);
+        } else if seen.took_part(round, flow, round.end) {
             together.unknown += 1;
         }
     }
     let Some(usual) = robust::median(&within) else { return Default::default() };
-    let most = |rounds: &BTreeMap<usize, Together>| rounds.values().map(Together::sum).fold(0.0, f64::max);
+    let most =
+        |rounds: &BTreeMap<usize, Together>| rounds.values().map(Together::sum_bps).fold(0.0, f64::max);
     let mosts = across.iter().map(|(crossing, rounds)| (crossing.clone(), most(rounds))).collect();
     let narrow = across.into_iter().filter_map(|(crossing, rounds)| {
         let rounds: Vec<Together> = rounds.into_values().collect();
@@ -124,7 +135,7 @@ pub(super) fn of(
 /// What rounds were limited to; `None` where they were not.
 fn limit(rounds: &[Together], usual: f64) -> Option<Carried> {
     let limited: Vec<&Together> = rounds.iter().filter(|round| round.is_limited(usual)).collect();
-    let bps = robust::median(&limited.iter().map(|round| round.sum()).collect::<Vec<_>>())?;
+    let bps = robust::median(&limited.iter().map(|round| round.sum_bps()).collect::<Vec<_>>())?;
     let asking: Vec<&Together> =
         rounds.iter().filter(|round| CARRIES_MIN * usual * round.flows() as f64 > bps).collect();
     let senders = |rounds: &[&Together]| {

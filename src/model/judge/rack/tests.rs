@@ -6,7 +6,7 @@ use crate::model::{
     fleet::units::{BitRate, RunTime},
     judge::{
         detect,
-        summary::FindingKind,
+        summary::{Direction, FindingKind},
         tests::field::{CARD_BPS, Field, dose},
     },
     plan::{
@@ -103,6 +103,46 @@ fn two_rounds_of_many_pairs_are_enough_for_a_fault() {
     };
     assert_eq!(carried(160e6), [(FindingKind::RackUplink, Severity::Fail)]);
     assert_eq!(carried(300e6), []);
+}
+
+/// An uplink that four pairs fill either way, and two hosts that fell while theirs sent all the same.
+#[test]
+fn what_those_carry_that_fell_takes_of_an_uplinks_room() {
+    let mut field = two_racks();
+    let pairs = |swap: bool| -> Vec<(u16, u16)> {
+        (0..4).map(|id| if swap { (id + 4, id) } else { (id, id + 4) }).collect()
+    };
+    let mut falls = Vec::new();
+    for swap in [false, true, false, true, false, true] {
+        let within = [(0, 1), (2, 3), (4, 5), (6, 7)];
+        for (pairs, bps) in [(&within[..], 78e6), (&pairs(swap)[..], 28e6)] {
+            let flows = field.round(
+                StageKind::Load,
+                dose(Pattern::Pairs, Rate::Unpaced, Carriage::tcp(2)),
+                1.5,
+                pairs,
+                None,
+            );
+            field.carried(&flows, |_, _, _| bps);
+        }
+        let (round, last) = (field.seen.rounds.len() - 1, field.seen.rounds.last().expect("one"));
+        let fall = |host: u16| Fall {
+            host: HostId(host),
+            direction: Direction::Both,
+            since: last.start,
+            until: Some(last.start + 1),
+            round,
+            peers: BTreeSet::new(),
+            offered_bps: None,
+            depth: 1.0,
+        };
+        if swap && round > 4 {
+            falls.extend([fall(2), fall(3)]);
+        }
+    }
+    let crossings = Crossings::of(&field.seen, &Racks::of(&field.seen), &falls).0;
+    let kinds: Vec<FindingKind> = crossings.findings().iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [FindingKind::SharedCongestion; 2]);
 }
 
 #[test]
