@@ -72,8 +72,10 @@ impl Cidr {
 pub struct Limits {
     /// How much.
     pub caps: Caps,
-    /// Whereto; empty allows every member of the run.
+    /// Whereto, as the file says; empty allows every member of the run.
     pub allow: Vec<Cidr>,
+    /// The same as the command line says: a target must be within both.
+    pub allow_here: Vec<Cidr>,
 }
 
 /// Why a worker must not work.
@@ -137,6 +139,7 @@ fn understand(text: &str) -> Result<Limits, String> {
             duration_us: duration.as_micros() as u64,
         },
         allow: allow.collect::<Result<_, _>>()?,
+        allow_here: Vec::new(),
     })
 }
 
@@ -151,8 +154,9 @@ impl Limits {
         if addr.is_loopback() && !own.is_loopback() {
             return Some(format!("{addr} is a loopback address and this worker's is {own}"));
         }
-        let allowed = self.allow.is_empty() || self.allow.iter().any(|range| range.contains(addr));
-        (!allowed).then(|| format!("{addr} lies outside of what --allow and {LIMITS_FILE} permit"))
+        let within = |ranges: &[Cidr]| ranges.is_empty() || ranges.iter().any(|range| range.contains(addr));
+        (!within(&self.allow) || !within(&self.allow_here))
+            .then(|| format!("{addr} lies outside of what --allow and {LIMITS_FILE} permit"))
     }
 }
 
@@ -176,6 +180,21 @@ mod tests {
             .expect("sound");
         assert_eq!(limits.caps.rate_bps, Some(2_000_000_000));
         assert_eq!(limits.caps.duration_us, 3_600_000_000);
+    }
+
+    #[test]
+    fn the_command_line_narrows_what_the_file_allows_and_does_not_widen_it() {
+        let mut limits = understand("allow = [\"10.1.0.0/16\"]").expect("sound");
+        let own = "10.1.0.1".parse().expect("an address");
+        let refused =
+            |limits: &Limits, peer: &str| limits.refuses(peer.parse().expect("an address"), own).is_some();
+        limits.allow_here =
+            vec!["10.1.2.0/24".parse().expect("a range"), "10.9.0.0/16".parse().expect("one")];
+        assert!(!refused(&limits, "10.1.2.3:5"));
+        assert!(refused(&limits, "10.1.3.3:5"), "the file allows it, the command line does not");
+        assert!(refused(&limits, "10.9.0.1:5"), "the command line allows it, the file does not");
+        limits.allow.clear();
+        assert!(!refused(&limits, "10.9.0.1:5"), "without a file the command line has the word");
     }
 
     #[test]

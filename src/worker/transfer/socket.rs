@@ -87,34 +87,42 @@ pub fn listen_both(binding: &Binding, port: u16) -> io::Result<(Socket, UdpSocke
 ///
 /// If the port is taken, or the kernel refuses.
 pub fn datagrams(binding: &Binding, port: u16) -> io::Result<UdpSocket> {
+    // Streams of datagrams get sockets of their own on the worker's one open port; the
+    // port itself is held by the listener of the same number.
+    datagrams_on(binding, port, port != 0)
+}
+
+fn datagrams_on(binding: &Binding, port: u16, shared: bool) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(SocketAddr::new(binding.addr, port)),
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
     socket.set_nonblocking(true)?;
-    if port != 0 {
-        // Streams of datagrams get sockets of their own on the worker's one open port; the
-        // port itself is held by the listener of the same number.
-        socket.set_reuse_port(true)?;
-    }
+    socket.set_reuse_port(shared)?;
     bind(&socket, binding, port)?;
     Ok(socket.into())
 }
 
-/// A datagram socket that listens: on one of the ports that the worker may listen on.
+/// A datagram socket that listens: on one of the ports that the worker may listen on, and alone there,
+/// for it is not connected: of several the kernel would choose one for each sender.
 ///
 /// # Errors
 ///
 /// If all of them are taken, or the kernel refuses.
 pub fn listening_datagrams(binding: &Binding) -> io::Result<UdpSocket> {
-    let (first, last) = binding.data_ports.unwrap_or((0, 0));
+    let Some((first, last)) = binding.data_ports else { return datagrams_on(binding, 0, false) };
     let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
     for port in first..=last {
-        match datagrams(binding, port) {
+        match datagrams_on(binding, port, false) {
             Ok(socket) => return Ok(socket),
             Err(error) => refused = error,
         }
+    }
+    if refused.kind() == io::ErrorKind::AddrInUse {
+        return Err(io::Error::other(format!(
+            "no port of --data-ports {first}-{last} is free for another QUIC connection: each that is received needs one, and the worker itself one"
+        )));
     }
     Err(refused)
 }
@@ -171,5 +179,37 @@ pub fn meaning(error: &io::Error) -> StreamEvent {
         Some(libc::ECONNRESET | libc::EPIPE) => StreamEvent::Reset,
         Some(libc::ETIMEDOUT) => StreamEvent::TimedOut,
         _ => StreamEvent::Unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_quic_sink_listens_on_a_port_of_its_own_and_says_so_where_there_is_none() {
+        let mut binding = Binding {
+            addr: [127, 0, 0, 1].into(),
+            iface: "lo".to_owned(),
+            mtu: 65_536,
+            port: 0,
+            data_ports: None,
+            congestion_control: "cubic".to_owned(),
+        };
+        let port = |socket: &UdpSocket| socket.local_addr().expect("bound").port();
+        // Of two free neighbours the worker has the first.
+        let (own, first) = (0..50)
+            .find_map(|_| {
+                let first = port(&datagrams(&binding, 0).ok()?);
+                let next = datagrams_on(&binding, first.checked_add(1)?, false).ok()?;
+                drop(next);
+                Some((datagrams(&binding, first).ok()?, first))
+            })
+            .expect("two free ports");
+        binding.data_ports = Some((first, first + 1));
+        let sink = listening_datagrams(&binding).expect("the second");
+        assert_eq!((port(&own), port(&sink)), (first, first + 1));
+        let refused = listening_datagrams(&binding).expect_err("none is left").to_string();
+        assert!(refused.contains(&format!("--data-ports {first}-{}", first + 1)), "{refused}");
     }
 }
