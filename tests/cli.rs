@@ -206,3 +206,28 @@ fn a_pair_that_cannot_be_measured_is_refused_before_anything_is_sent() {
         assert!(err(&output).contains(why), "{arguments:?}: {}", err(&output));
     }
 }
+
+/// Two records of the same shape, and what a worker of one of them wrote.
+#[test]
+fn a_spool_of_another_run_is_refused_by_name_and_one_of_its_own_is_taken() {
+    let dir = folder();
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records");
+    let lines = |name: &str| nicburn::journal::read_lines(&records.join(name)).expect("it is there");
+    let of_worker = |lines: &[String]| {
+        let own = lines.iter().filter(|line| line.starts_with("{\"i\":3,"));
+        own.map(String::as_str).collect::<Vec<_>>().join("\n")
+    };
+    let (own, other) = (lines("healthy.jsonl.zst"), lines("slow-path.jsonl.zst"));
+    fs::create_dir(dir.path().join("run")).unwrap();
+    fs::write(dir.path().join("run/record.jsonl"), own.join("\n") + "\n").unwrap();
+    fs::write(dir.path().join("own.spool"), of_worker(&own)).unwrap();
+    fs::write(dir.path().join("other.spool"), of_worker(&other)).unwrap();
+    fs::write(dir.path().join("none.spool"), "what is this?\n").unwrap();
+    let judged = |spool: &str| nicburn(dir.path(), &["judge", "run", "--spool", spool]);
+    assert_eq!(code(&judged("own.spool")), 0, "{}", err(&judged("own.spool")));
+    for (spool, why) in [("other.spool", "another run's"), ("none.spool", "none of its 1 lines")] {
+        let told = judged(spool);
+        assert_eq!(code(&told), 2, "{}", err(&told));
+        assert!(err(&told).contains(spool) && err(&told).contains(why), "{}", err(&told));
+    }
+}
