@@ -253,9 +253,7 @@ fn limits_of(args: &WorkerArgs) -> Result<Limits, Ending> {
     caps.bytes = caps.bytes.min(args.max_bytes.unwrap_or(u64::MAX));
     let duration_us = args.max_duration.map_or(u64::MAX, |duration| duration.as_micros() as u64);
     caps.duration_us = caps.duration_us.min(duration_us);
-    if !args.allow.is_empty() {
-        limits.allow.clone_from(&args.allow);
-    }
+    limits.allow_here.clone_from(&args.allow);
     Ok(limits)
 }
 
