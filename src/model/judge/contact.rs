@@ -8,7 +8,7 @@ use super::{
     cause::{self, link, process},
     files, interface, ladder, measured, ports, pressure, robust,
     seen::{Seen, WAYS},
-    starved,
+    slow, starved,
     summary::{Finding, FindingKind, Severity},
 };
 use crate::model::{
@@ -22,6 +22,9 @@ const AT_CEILING_SHARE: f64 = 0.8;
 
 /// Share of its peers' below which a host's own limit can be why it is slower than they are.
 const WEAKER_SHARE: f64 = 0.9;
+
+/// How much slower than its CPU is weaker it may be, of what its peers carry, for that to be why.
+const WEAKER_ROOM: f64 = 0.1;
 
 /// Kinds that concern the host or its process and not its card: `inconclusive`.
 pub const fn not_the_card(kind: FindingKind) -> bool {
@@ -70,10 +73,13 @@ pub fn findings(seen: &Seen, host: HostId, has: &[Finding]) -> Vec<Finding> {
 
 /// What says that a host and not its card is the limit: the gravest, and the most direct of these.
 fn limited(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
-    let starved = starved::finding(seen, host, has.is_empty());
-    let told = [starved, pressure::finding(seen, host, has), ladder::finding(seen, host)];
-    let told = told.into_iter().flatten().min_by_key(|finding| finding.severity);
-    told.or_else(|| at_ceiling(seen, host, has))
+    let told = [
+        starved::finding(seen, host, has),
+        pressure::finding(seen, host, has),
+        ladder::finding(seen, host, has.is_empty()),
+        at_ceiling(seen, host, has),
+    ];
+    told.into_iter().flatten().min_by_key(|finding| finding.severity)
 }
 
 /// A host whose control connection was lost at the end while nothing else tells against it.
@@ -130,11 +136,14 @@ fn lapse(seen: &Seen, host: HostId, back: RunTime) -> Option<Finding> {
     Some(finding)
 }
 
-/// Whether a host's CPU carries less over loopback than those of its peers do.
-fn is_weaker(seen: &Seen, host: HostId, ceiling: f64) -> bool {
+/// Whether a host is as slow as its CPU is weaker than those of its peers are, over loopback.
+fn is_slow_by_cpu(seen: &Seen, host: HostId, ceiling: f64, slow: &Finding) -> bool {
     let others = seen.ceilings.iter().filter(|(other, _)| **other != host);
     let others: Vec<f64> = others.map(|(_, ceiling)| *ceiling as f64).collect();
-    robust::median(&others).is_some_and(|usual| ceiling < WEAKER_SHARE * usual)
+    let carries = 1.0 - slow.number(slow::DEFICIT_SHARE).unwrap_or(1.0);
+    robust::median(&others)
+        .map(|usual| ceiling / usual)
+        .is_some_and(|share| share < WEAKER_SHARE && carries >= share - WEAKER_ROOM)
 }
 
 /// A host that carried nearly as much as its CPU carries at all: its card was not the limit. A note,
@@ -150,8 +159,8 @@ fn at_ceiling(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
             cause::rate_text(Some(best)),
             cause::rate_text(Some(ceiling)),
         );
-        let is_slow = has.iter().any(|finding| finding.kind == FindingKind::FailSlow);
-        let why = is_slow && is_weaker(seen, host, ceiling);
+        let mut slow = has.iter().filter(|finding| finding.kind == FindingKind::FailSlow);
+        let why = slow.any(|finding| is_slow_by_cpu(seen, host, ceiling, finding));
         let severity = if why { Severity::Warn } else { Severity::Info };
         let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
         finding.numbers.insert("ceiling_bps".to_owned(), Some(ceiling));

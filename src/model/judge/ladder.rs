@@ -8,7 +8,8 @@
 //! Of the smallest frames, those are looked at that do not fill a link: where they are [`OWN_SHARE`] of a
 //! host's one way, and at least [`OWN_MIN`], at some rate and at all that are higher, its ladder that way
 //! is at its end: what is lost there tells nothing of a card, and what was tested ends at the highest rate
-//! below.
+//! below. A note, unless nothing else tells against a host with a kernel of its own and that is no more than
+//! [`FAR_BELOW`] of what its peers kept up with: a card that drains its queue too slowly fills its kernel's.
 //!
 //! # Source
 //!
@@ -22,7 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    cause, pressure,
+    cause, pressure, robust,
     seen::{FlowSeen, RoundSeen, Seen, WAYS, Way},
     summary::{Finding, FindingKind, Severity},
 };
@@ -37,6 +38,10 @@ const OWN_SHARE: f64 = 1e-3;
 
 /// Frames below which it is a burst that found a full buffer.
 const OWN_MIN: u64 = 10;
+
+/// Share of the rate that its peers were tested at up to which a host's own differs from theirs: a rung of a
+/// ladder that doubles.
+const FAR_BELOW: f64 = 0.55;
 
 /// Frames of a host one way at one rate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,8 +113,24 @@ fn rungs(seen: &Seen, host: HostId, way: Way) -> Vec<Rung> {
         }
     }
     let mut rungs: Vec<Rung> = rungs.into_values().collect();
-    rungs.sort_by(|a, b| a.pps.total_cmp(&b.pps));
+    // Of two at the same rate the clean one counts.
+    rungs.sort_by(|a, b| a.pps.total_cmp(&b.pps).then(b.is_over().cmp(&a.is_over())));
     rungs
+}
+
+/// The highest rate at which a host's kernel kept up one way; 0 where it never did.
+fn tested_pps(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
+    match end(seen, host, way) {
+        Some(end) => Some(end.clean_pps.unwrap_or(0.0)),
+        None => rungs(seen, host, way).last().map(|rung| rung.pps),
+    }
+}
+
+/// Whether a host's kernel kept up with far less than those of its peers did.
+fn is_far_below(seen: &Seen, host: HostId, end: &End) -> bool {
+    let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
+    let others: Vec<f64> = others.filter_map(|other| tested_pps(seen, other, end.way)).collect();
+    robust::median(&others).is_some_and(|usual| end.clean_pps.unwrap_or(0.0) < FAR_BELOW * usual)
 }
 
 /// Where a host's ladder ends one way, if it does.
@@ -147,8 +168,9 @@ impl Ends {
     }
 }
 
-/// The finding on a host whose ladder ended: a note, for it takes nothing from what was tested below.
-pub fn finding(seen: &Seen, host: HostId) -> Option<Finding> {
+/// The finding on a host whose ladder ended; `alone` where nothing else tells against it. A note, for it takes
+/// nothing from what was tested below, or a warning where it differs from its peers.
+pub fn finding(seen: &Seen, host: HostId, alone: bool) -> Option<Finding> {
     let ends: Vec<End> = ends(seen, host).collect();
     let lowest = ends.iter().min_by(|a, b| a.from_pps.total_cmp(&b.from_pps))?;
     let (what, settings) = match lowest.way {
@@ -168,7 +190,9 @@ pub fn finding(seen: &Seen, host: HostId) -> Option<Finding> {
         lowest.of,
         lowest.from_pps,
     );
-    let mut finding = cause::bare(FindingKind::HostLimited, Severity::Info, &[], text);
+    let differs = alone && !seen.shares_kernel(host) && ends.iter().any(|end| is_far_below(seen, host, end));
+    let severity = if differs { Severity::Warn } else { Severity::Info };
+    let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
     let direction = Way::together(ends.iter().map(|end| end.way));
     finding.direction = Some(direction);
     let mut numbers = vec![

@@ -8,7 +8,9 @@
 //! [`SOFTIRQ_SHARE`] of it, or when the kernel dropped [`DROPPED_MIN`] packets that the card had
 //! delivered. Load makes any core busy: by itself that says nothing. But where all that accuses a host
 //! is soft, and most seconds under load since that began were pressed, [`PEERS_FACTOR`] times as large a
-//! share as on its peers, the host is the limit. Of hosts that share a kernel nothing is said.
+//! share as on its peers, the host is the limit. What the kernel dropped is no reason for what a host sends,
+//! and for losses only in proportion (`loss`). Where most peers tell nothing, or hosts share a kernel, nothing
+//! is said.
 //!
 //! # Source
 //!
@@ -26,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     cause, robust,
     seen::Seen,
-    summary::{Finding, FindingKind, Severity},
+    summary::{Direction, Finding, FindingKind, Severity},
 };
 use crate::model::{
     fleet::{
@@ -105,17 +107,18 @@ impl Pressure {
         }
     }
 
-    fn is_pressed(&self) -> bool {
+    /// Whether it was, and whether by what was `dropped` alone is enough.
+    fn is_pressed(&self, dropped: bool) -> bool {
         let seconds = self.at.since(self.since).as_secs_f64();
         let share = |of_s: f64| if seconds < READING_MIN_S { 0.0 } else { of_s / seconds };
-        self.dropped >= DROPPED_MIN
+        dropped && self.dropped >= DROPPED_MIN
             || share(self.waited_us as f64 / 1e6) >= WAITED_SHARE
             || share(self.softirq_ticks as f64 / TICKS_PER_S) >= SOFTIRQ_SHARE
     }
 }
 
-/// Packets that a host's kernel had no room for in these rounds, as places in `rounds`; none where
-/// others share it.
+/// Packets that a host's kernel had no room for in these rounds, as places in `rounds`: of a reading that
+/// reaches beyond them its part. None where others share the kernel.
 pub fn dropped_in(seen: &Seen, host: HostId, rounds: &BTreeSet<usize>) -> u64 {
     let readings = seen.pressure.get(&host).filter(|_| !seen.shares_kernel(host));
     let spans: Vec<(u64, u64)> = rounds
@@ -123,18 +126,17 @@ pub fn dropped_in(seen: &Seen, host: HostId, rounds: &BTreeSet<usize>) -> u64 {
         .filter_map(|round| seen.rounds.get(*round))
         .map(|round| (round.start * SLOT_US, round.end * SLOT_US))
         .collect();
-    let during = |told: &&Pressure| spans.iter().any(|(from, to)| told.since.0 < *to && told.at.0 > *from);
-    readings
-        .into_iter()
-        .flatten()
-        .filter(|told| told.dropped > 0)
-        .filter(during)
-        .map(|told| told.dropped)
-        .sum()
+    let during = |told: &Pressure| {
+        let within = |(from, to): &(u64, u64)| told.at.0.min(*to).saturating_sub(told.since.0.max(*from));
+        let within: u64 = spans.iter().map(within).sum();
+        told.dropped as f64 * within as f64 / told.at.0.saturating_sub(told.since.0).max(1) as f64
+    };
+    readings.into_iter().flatten().filter(|told| told.dropped > 0).map(during).sum::<f64>().round() as u64
 }
 
-/// The seconds of a host under load within a stretch, and whether each was pressed.
-fn seconds(seen: &Seen, host: HostId, (from, to): (RunTime, RunTime)) -> BTreeMap<u64, bool> {
+/// The seconds of a host under load within a stretch, and whether each was pressed, by what the kernel
+/// `dropped` as well.
+fn seconds(seen: &Seen, host: HostId, (from, to): (RunTime, RunTime), dropped: bool) -> BTreeMap<u64, bool> {
     let loaded: Vec<(u64, u64)> = seen
         .rounds
         .iter()
@@ -155,7 +157,7 @@ fn seconds(seen: &Seen, host: HostId, (from, to): (RunTime, RunTime)) -> BTreeMa
         tell(*at, state.cpu.is_some_and(|(_, stolen)| stolen >= STOLEN_SHARE));
     }
     for told in seen.pressure.get(&host).into_iter().flatten() {
-        tell(told.at, told.is_pressed());
+        tell(told.at, told.is_pressed(dropped));
     }
     seconds
 }
@@ -167,7 +169,7 @@ fn pressed_share(seconds: &BTreeMap<u64, bool>) -> Option<f64> {
 }
 
 /// From a finding's beginning to the end of its stage; the whole run of one that rests on that.
-fn stretch(seen: &Seen, finding: &Finding) -> (RunTime, RunTime) {
+pub fn stretch(seen: &Seen, finding: &Finding) -> (RunTime, RunTime) {
     let whole = (RunTime::default(), seen.latest);
     let first = finding.first_seen_s.filter(|_| finding.kind != FindingKind::FailSlow);
     let Some(first) = first.map(|first_s| RunTime((first_s * 1e6).max(0.0) as u64)) else { return whole };
@@ -180,11 +182,14 @@ fn stretch(seen: &Seen, finding: &Finding) -> (RunTime, RunTime) {
 /// better.
 fn pressed(seen: &Seen, host: HostId, finding: &Finding) -> Option<usize> {
     let stretch = stretch(seen, finding);
-    let own = seconds(seen, host, stretch);
+    let lost = matches!(finding.kind, FindingKind::PacketLoss | FindingKind::LossAboveRate);
+    let dropped = !lost && finding.direction != Some(Direction::Tx);
+    let own = seconds(seen, host, stretch, dropped);
     let share = pressed_share(&own).filter(|share| *share >= SECONDS_SHARE)?;
     let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
-    let others: Vec<f64> = others.filter_map(|other| pressed_share(&seconds(seen, other, stretch))).collect();
-    let usual = robust::median(&others).unwrap_or(0.0);
+    let told: Vec<f64> =
+        others.filter_map(|other| pressed_share(&seconds(seen, other, stretch, dropped))).collect();
+    let usual = robust::median(&told).filter(|_| 2 * told.len() + 1 >= seen.hosts.len())?;
     (share >= PEERS_FACTOR * usual).then(|| own.values().filter(|pressed| **pressed).count())
 }
 

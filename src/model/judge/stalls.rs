@@ -66,7 +66,9 @@ pub const EVERY_S: &str = "every_s";
 /// a host from which and to which so many ways are probed.
 pub fn shortest_ms(ways: usize) -> u64 {
     let of_one = ways.max(1) * gaps::kinds_of(Moments::Turning).len();
-    (u64::from(gaps::LATE_US) + (gaps::ROW_MIN as u64 + 1) * TICK_US / of_one as u64) / 1000
+    let apart = TICK_US / of_one as u64;
+    let row = ((gaps::ROW_MIN as u64 + 1) * apart).max(gaps::ROW_US + 2 * apart);
+    (u64::from(gaps::LATE_US) + row) / 1000
 }
 
 /// Findings of stalls.

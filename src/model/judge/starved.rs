@@ -4,8 +4,10 @@
 //! # Rule
 //!
 //! A second is short when a carrying thread was runnable and waited for at least
-//! [`WAITED_SHARE`] of it, ran for nearly all of it, or when the samplers came late by at least
-//! [`LATE_US`]. Three of them, and [`SECONDS_SHARE`] of all, make a finding. Hosts that share a
+//! [`WAITED_SHARE`] of it, when the samplers came late by at least [`LATE_US`], or when a thread ran for
+//! nearly all of it and its peers' did not: as fast as it goes, a fast card keeps every host's core busy.
+//! Three of them, and [`SECONDS_SHARE`] of all or of the stage in which something else that tells against
+//! the host began, make a finding. Hosts that share a
 //! kernel share its CPU, as in a lab: there a second is short only if the host was
 //! [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Fewer
 //! than that share are told of a host against which nothing else tells, and do not keep it from
@@ -17,12 +19,12 @@
 //! Samplers of a worker on a busy machine of two cores: late by at most 2 ms at the 99th
 //! percentile; `sched_info_arrive` of `kernel/sched/stats.h` for the time of waiting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     cause,
     falls::Fall,
-    robust,
+    pressure, robust,
     seen::{Seen, State},
     summary::{Finding, FindingKind, Severity},
 };
@@ -46,6 +48,12 @@ const WAITED_ALL_SHARE: f64 = 0.4;
 
 /// Share of a core from which on a carrying thread is the limit itself.
 const USED_SHARE: f64 = 0.97;
+
+/// The same of its peers, from which on it is the load that keeps a core busy and not the host's shortage.
+const USED_PEERS_SHARE: f64 = 0.8;
+
+/// Peers that are asked for it: the median of more is no other.
+const PEERS_MAX: usize = 16;
 
 /// Lateness of the samplers that no healthy host shows: half a slot.
 const LATE_US: f64 = 50_000.0;
@@ -80,9 +88,15 @@ impl Shortage {
         Self { waited: f64::from(waited), used: f64::from(used), late_us: late_us as f64 }
     }
 
-    /// Whether it is one by itself.
-    fn is_own(self) -> bool {
+    /// Whether it may be one on a kernel of its own, as far as it shows by itself.
+    fn may_be_own(self) -> bool {
         self.waited >= WAITED_SHARE || self.used >= USED_SHARE || self.late_us >= LATE_US
+    }
+
+    /// Whether it is one on a kernel of its own, beside what peers on theirs had.
+    fn is_own(self, peers: &[Self]) -> bool {
+        let used = self.used >= USED_SHARE && Self::median(peers, |peer| peer.used) < USED_PEERS_SHARE;
+        used || Self { used: 0.0, ..self }.may_be_own()
     }
 
     /// Whether it may be one beside peers, as far as it shows by itself.
@@ -108,13 +122,18 @@ impl Shortage {
 /// Seconds in which a host's own worker was short of CPU.
 pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     let Some(own) = seen.states.get(&host) else { return Vec::new() };
-    let beside = seen.on_its_kernel(host);
-    if beside.is_empty() {
-        return own.iter().filter(|(_, state)| Shortage::of(state).is_own()).collect();
-    }
+    let mut beside = seen.on_its_kernel(host);
+    type Tells = (fn(Shortage) -> bool, fn(Shortage, &[Shortage]) -> bool);
+    let (may_be, is): Tells = if beside.is_empty() {
+        let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
+        beside = others.take(PEERS_MAX).collect::<BTreeSet<_>>();
+        (Shortage::may_be_own, Shortage::is_own)
+    } else {
+        (Shortage::may_be_beside, Shortage::is_beside)
+    };
     let second = |at: RunTime| at.as_secs_f64().round() as u64;
     // Few seconds are in question, of a hundred hosts with thousands each.
-    let in_question = own.iter().filter(|(_, state)| Shortage::of(state).may_be_beside());
+    let in_question = own.iter().filter(|(_, state)| may_be(Shortage::of(state)));
     let mut peers: BTreeMap<u64, Vec<Shortage>> =
         in_question.map(|(at, _)| (second(*at), Vec::new())).collect();
     if peers.is_empty() {
@@ -127,7 +146,7 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     }
     let is_short = |(at, state): &&State| {
         let peers = peers.get(&second(*at)).map_or(&[][..], Vec::as_slice);
-        Shortage::of(state).is_beside(peers)
+        is(Shortage::of(state), peers)
     };
     own.iter().filter(is_short).collect()
 }
@@ -156,15 +175,20 @@ pub fn whole_machine(seen: &Seen, fall: &Fall) -> bool {
     2 * seconds.values().filter(is_short).count() > seconds.len()
 }
 
-/// The finding on a host whose worker was short of CPU; `alone` where nothing else tells
-/// against the host.
-pub fn finding(seen: &Seen, host: HostId, alone: bool) -> Option<Finding> {
+/// The finding on a host whose worker was short of CPU; a note where that was seldom, and not while
+/// anything began of what the host `has` against it.
+pub fn finding(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
     let short = seconds(seen, host);
     let (first, _) = short.first()?;
     let least = if seen.shares_kernel(host) { SECONDS_BESIDE_MIN } else { SECONDS_MIN };
-    let seconds = seen.states.get(&host).map_or(0, Vec::len) as f64;
-    let few = alone && (short.len() as f64) < SECONDS_SHARE * seconds;
-    let severity = if few { Severity::Info } else { Severity::Warn };
+    let all: Vec<&State> = seen.states.get(&host).into_iter().flatten().collect();
+    let is_much = |(from, to): (RunTime, RunTime)| {
+        let within = |states: &[&State]| states.iter().filter(|(at, _)| (from..=to).contains(at)).count();
+        within(&short) > 0 && within(&short) as f64 >= SECONDS_SHARE * within(&all) as f64
+    };
+    let whole = (RunTime::default(), seen.latest);
+    let much = is_much(whole) || has.iter().any(|finding| is_much(pressure::stretch(seen, finding)));
+    let severity = if much { Severity::Warn } else { Severity::Info };
     (short.len() >= least).then(|| {
         let text = format!(
             "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
@@ -183,6 +207,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::{judge::tests::field::Field, record::line::Body};
 
     fn second(waited: f64, used: f64, late_us: f64) -> Shortage {
         Shortage { waited, used, late_us }
@@ -196,24 +221,59 @@ mod tests {
             ("runs all the time", second(0.0, 0.99, 500.0), true),
             ("comes late", second(0.0, 0.1, 80_000.0), true),
         ] {
-            assert_eq!(shortage.is_own(), want, "{name}");
+            assert_eq!(shortage.is_own(&[second(0.0, 0.6, 500.0); 3]), want, "{name}");
+            assert_eq!(shortage.is_own(&[]), want, "{name}, and nothing is known of others");
         }
+        let busy = [second(0.0, 0.98, 500.0); 3];
+        assert!(!second(0.0, 0.99, 500.0).is_own(&busy), "it is the load that keeps all of them busy");
+        assert!(second(0.3, 0.99, 500.0).is_own(&busy), "and it waits");
     }
 
     #[test]
-    fn a_few_seconds_of_a_long_run_keep_from_passing_only_beside_something_else() {
-        for (seconds, alone, want) in
-            [(100, true, Severity::Warn), (1000, true, Severity::Info), (1000, false, Severity::Warn)]
-        {
+    fn a_fleet_of_which_every_core_is_busy_under_full_load_is_not_short_of_cpu() {
+        let short = |used: fn(u16) -> f32| {
+            let mut field = Field::of(8);
+            for (host, second) in (0..8).flat_map(|host| (0..90).map(move |second| (host, second))) {
+                let state = HostSeen { threads: Some((used(host), 0.0)), ..HostSeen::default() };
+                field.take(host + 1, RunTime(second * 1_000_000), Body::Host(Arc::new(state)));
+            }
+            let is_short = |host: &u16| finding(&field.seen, HostId(*host), &[]).is_some();
+            (0..8).filter(is_short).collect::<Vec<_>>()
+        };
+        assert_eq!(short(|_| 0.98), [0_u16; 0]);
+        assert_eq!(short(|host| if host == 3 { 0.98 } else { 0.5 }), [3]);
+    }
+
+    #[test]
+    fn a_few_seconds_of_a_long_run_keep_from_passing_only_where_something_else_began() {
+        let none: fn(u64) -> bool = |_| false;
+        for (seconds, began, want) in [
+            (100, none, Severity::Warn),
+            (1000, none, Severity::Info),
+            (1000, |second| second == 0, Severity::Warn),
+            (1000, |second| second == 500, Severity::Info),
+        ] {
             let state = |second: u64| {
                 let waited = if second < 5 { 0.5 } else { 0.0 };
                 let state = HostSeen { threads: Some((0.1, waited)), ..HostSeen::default() };
                 (RunTime(second * 1_000_000), Arc::new(state))
             };
-            let mut seen = Seen::default();
+            let mut field = Field::of(2);
+            // A stage of 19 s begins every 20 s.
+            for _ in 0..seconds / 20 {
+                field.storm(19, |_, _, _| 1e6);
+            }
+            let mut seen = field.seen;
+            seen.latest = RunTime(seconds * 1_000_000);
             seen.states.insert(HostId(0), (0..seconds).map(state).collect());
-            let found = finding(&seen, HostId(0), alone).expect("five are more than three");
-            assert_eq!(found.severity, want, "of {seconds} s, alone: {alone}");
+            let has = |second: u64| {
+                let mut finding = cause::bare(FindingKind::PacketLoss, Severity::Fail, &[], String::new());
+                finding.first_seen_s = Some(second as f64 + 2.5);
+                finding
+            };
+            let has: Vec<Finding> = (0..seconds).filter(|second| began(*second)).map(has).collect();
+            let found = finding(&seen, HostId(0), &has).expect("five are more than three");
+            assert_eq!(found.severity, want, "of {seconds} s, {} began", has.len());
         }
     }
 

@@ -31,7 +31,7 @@ fn without_room(share: f64) -> impl Fn(u64) -> DatagramFlow {
 
 /// The highest rate that is told to be tested, and where the ladder ends.
 fn told(field: &Field, host: u16) -> Option<(Option<f64>, f64)> {
-    let finding = finding(&field.seen, HostId(host))?;
+    let finding = finding(&field.seen, HostId(host), false)?;
     assert_eq!((finding.kind, finding.severity), (FindingKind::HostLimited, Severity::Info));
     Some((finding.number("tested_pps"), finding.number("ends_at_pps").expect("always told")))
 }
@@ -97,6 +97,21 @@ fn a_host_that_never_kept_up_was_tested_at_no_rate() {
     let load = measured::Load::of(&field.seen, HostId(3));
     let tested = measured::tested(&field.seen, HostId(3), &load, &BTreeSet::new());
     assert_eq!(tested.packet_rate_max_pps, None);
+}
+
+#[test]
+fn a_kernel_that_keeps_up_with_far_less_than_its_peers_keeps_a_host_from_passing() {
+    let severity =
+        |from_pps: u32, ends: fn(u16) -> bool, alone| {
+            let field = climbed(|_, to, pps, sent| {
+                if ends(to) && pps >= from_pps { without_room(0.05)(sent) } else { losing(0.0)(sent) }
+            });
+            finding(&field.seen, HostId(3), alone).expect("it ended").severity
+        };
+    let one: fn(u16) -> bool = |host| host == 3;
+    assert_eq!(severity(12_000, one, true), Severity::Warn, "6,000 a second, and its peers 24,000");
+    assert_eq!(severity(6_000, one, false), Severity::Info, "something else tells against it");
+    assert_eq!(severity(12_000, |_| true, true), Severity::Info, "all are as slow");
 }
 
 #[test]

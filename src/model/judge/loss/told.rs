@@ -124,7 +124,10 @@ fn dropped_by_kernel(
     if sides.iter().any(|(way, _)| *way == Way::Tx) {
         return None;
     }
-    let lossy = paced.all().filter(|lost| lost.flow.touches(host, Way::Rx) && lost.share.events > 0);
+    // Of the rounds alone that this is told of: others may have lost to the backlog what these did not.
+    let numbered = sides.iter().any(|(_, side)| side.numbered);
+    let lossy = paced.told_by(numbered).iter();
+    let lossy = lossy.filter(|lost| lost.flow.touches(host, Way::Rx) && lost.share.events > 0);
     let rounds: BTreeSet<usize> = lossy.map(|lost| lost.flow.round).collect();
     let dropped = pressure::dropped_in(seen, host, &rounds);
     (dropped >= DROPPED_MIN && dropped as f64 >= CAUGHT_MIN * all.events as f64).then_some(dropped)

@@ -58,7 +58,8 @@ fn who_is_slow_while_its_cores_were_short_is_no_slow_card() {
         ("a counter that was reset", &[("softnet.dropped", -200)], Verdict::Fail),
     ];
     for (name, steps, want) in steps {
-        let record = slow(|host, second| (host == SICK).then(|| counted(second, steps)));
+        let calm: &[(&str, i64)] = &[("protocols.Tcp.InSegs", 9)];
+        let record = slow(|host, second| Some(counted(second, if host == SICK { steps } else { calm })));
         let found = sick(&own_kernels(record.clone()));
         assert_eq!(found.verdict, *want, "{name}: {:#?}", found.findings);
         let limited = found.findings.iter().any(|finding| finding.kind == FindingKind::HostLimited);
@@ -85,6 +86,8 @@ fn what_all_have_or_hardly_ever_is_no_excuse() {
     let calm = |second| counted(second, &[("protocols.Tcp.InSegs", 9)]);
     let all = slow(|_, second| Some(pressed(second)));
     assert_eq!(sick(&own_kernels(all)).verdict, Verdict::Fail, "all are as busy");
+    let alone = slow(|host, second| (host == SICK).then(|| pressed(second)));
+    assert_eq!(sick(&own_kernels(alone)).verdict, Verdict::Fail, "its peers' cores are not known");
     let a_third = slow(|host, second| {
         Some(if host == SICK && second % 3 == 0 { pressed(second) } else { calm(second) })
     });
@@ -116,4 +119,31 @@ fn packets_that_the_kernel_dropped_are_no_loss_of_the_card() {
             found.iter().map(|(host, finding)| (host.0, finding.kind)).collect();
         assert_eq!(kinds, [(3, want)], "{dropped} dropped of some 50 lost in each round");
     }
+}
+
+#[test]
+fn what_a_kernel_dropped_of_what_came_is_no_reason_for_what_is_sent() {
+    let told = |second, host| {
+        let step = if host == SICK { ("softnet.dropped", 200) } else { ("protocols.Tcp.InSegs", 9) };
+        counted(second, &[step])
+    };
+    for (tx, rx, want) in [(true, false, Verdict::Fail), (false, true, Verdict::Inconclusive)] {
+        let story = Story::pairs_one_way(8, 10).slow(SICK, tx, rx, 0.5);
+        let all = (0..8).flat_map(|host| (0..ROUNDS).map(move |second| (host, second)));
+        let tell = |story: Story, (host, second)| story.tells(host, 10 * second + 10, told(second, host));
+        let record = own_kernels(all.fold(story, tell).record());
+        assert_eq!(sick(&record).verdict, want, "slow in sending: {tx}");
+    }
+}
+
+#[test]
+fn a_reading_counts_for_the_part_of_it_that_lies_in_a_round() {
+    let mut field = Field::of(4);
+    field.paced(|_, _| 0.0);
+    let round = &field.seen.rounds[0];
+    let (since, at) = (RunTime::of_slot(round.end - 5), RunTime::of_slot(round.end + 5));
+    let moved = Few::from_iter([("softnet.dropped".into(), 100)]);
+    field.take(1, at, Body::Counters(Box::new(CountersMoved { since, moved, ..CountersMoved::default() })));
+    assert_eq!(dropped_in(&field.seen, HostId(0), &BTreeSet::from([0])), 50);
+    assert_eq!(dropped_in(&field.seen, HostId(1), &BTreeSet::from([0])), 0);
 }

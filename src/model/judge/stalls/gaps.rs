@@ -4,7 +4,7 @@
 //!
 //! Echoes in the order of their sending, with the handshakes between
 //! them; those of the one in question that were late by [`LATE_US`] or lost, at least [`ROW_MIN`]
-//! in a row and of enough partners, are a gap where the others' meanwhile were not. Most of its late ones
+//! in a row, over [`ROW_US`] and of enough partners, are a gap where the others' meanwhile were not. Most of its late ones
 //! must lie in gaps: delays that come one by one are `latency`'s. Two hosts of which next to nothing is in
 //! time show no gap either: their way is dead to these flows, or long.
 //!
@@ -33,6 +33,11 @@ pub(super) const LATE_US: u32 = 10_000;
 
 /// Late probes in a row that make a gap.
 pub(super) const ROW_MIN: usize = 3;
+
+/// How far the first and the last of them lie apart at least, microseconds: with the [`LATE_US`] that the last
+/// one waited a gap was 20 ms long. A machine that its hypervisor holds for 15 ms three times in a run is no
+/// card; of the contract's 50 ms less than a third may go by between two probes.
+pub(super) const ROW_US: u64 = 10_000;
 
 /// Partners in a row, so that it is no path's.
 pub(super) const PARTNERS_MIN: usize = 2;
@@ -140,7 +145,8 @@ pub(super) fn of(
     let (mut gaps, mut in_gaps) = (Vec::new(), 0);
     for row in own.chunk_by(|a, b| a.late && b.late).filter(|row| row[0].late && row.len() >= ROW_MIN) {
         let (from, to) = (row[0].at_us, row[row.len() - 1].at_us);
-        if to - from < GAP_MAX_US && !is_shared(from, to) && has_echo(row) && is_its(row) {
+        if (ROW_US..GAP_MAX_US).contains(&(to - from)) && !is_shared(from, to) && has_echo(row) && is_its(row)
+        {
             gaps.push((from, to - from));
             in_gaps += row.len();
         }

@@ -74,6 +74,14 @@ fn short_gaps_are_found_in_whatever_phase_they_come() {
     }
 }
 
+/// A hypervisor holds a machine so long now and then.
+#[test]
+fn fifteen_milliseconds_are_nobody_s_gap() {
+    for n in [8, 24, 60] {
+        assert_eq!(phases_found(n, 15, 1000).0, 0, "of {n}");
+    }
+}
+
 #[test]
 fn what_is_always_lost_between_some_is_no_gap() {
     let mut field = Field::of(8);
