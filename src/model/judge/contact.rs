@@ -168,3 +168,44 @@ fn at_ceiling(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
         finding
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        judge::tests::field::{Field, losing},
+        record::line::DatagramFlow,
+    };
+
+    /// What is said of one of eight that sends and receives so much of what others do, by a CPU that carries
+    /// so much of theirs, and whose socket drops some of single frames at the only rate, or none.
+    fn said_of((tx, rx): (f64, f64), cpu: f64, drops: bool) -> Option<Severity> {
+        let sick = HostId(3);
+        let mut field = Field::of(8);
+        field.pairs(|from, to| 10e6 * if from == 3 { tx } else { 1.0 } * if to == 3 { rx } else { 1.0 });
+        field.frames(82, 6_000, 0.05, |_, to, sent| DatagramFlow {
+            socket_drops: if drops && to == 3 { sent / 100 } else { 0 },
+            ..losing(0.0)(sent)
+        });
+        for host in field.seen.hosts.iter().map(|host| host.id) {
+            let share = if host == sick { cpu } else { 1.0 };
+            field.seen.ceilings.insert(host, (11e6 * share) as u64);
+        }
+        let mut slow = cause::bare(FindingKind::FailSlow, Severity::Fail, &[], String::new());
+        slow.numbers.insert(slow::DEFICIT_SHARE.to_owned(), Some(1.0 - tx.min(rx)));
+        limited(&field.seen, sick, &[slow]).map(|finding| finding.severity)
+    }
+
+    #[test]
+    fn a_weaker_cpu_is_why_a_host_is_as_much_slower_and_no_more() {
+        assert_eq!(said_of((0.7, 0.7), 0.7, false), Some(Severity::Warn));
+        assert_eq!(said_of((0.8, 0.3), 0.85, false), Some(Severity::Info), "one way is far slower");
+        assert_eq!(said_of((0.7, 0.7), 1.0, false), None, "its CPU is as good as theirs");
+    }
+
+    #[test]
+    fn that_its_ladder_ended_as_well_hides_no_weaker_cpu() {
+        assert_eq!(said_of((0.7, 0.7), 0.7, true), Some(Severity::Warn));
+        assert_eq!(said_of((0.7, 0.7), 1.0, true), Some(Severity::Info), "the ladder's note");
+    }
+}

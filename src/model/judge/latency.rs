@@ -5,7 +5,8 @@
 //! A probe is late beyond three times what the fleet's pairs have as their 99th percentile, at the
 //! median of pairs without a late host, and by at least 1 ms more. A pair is bad when more than
 //! [`LATE_SHARE`] of its probes were late; the host that explains the bad pairs is found by
-//! explain-away over both of its sides. It is `latency` when the network was quiet, `latency_under_load` when only load brings it out.
+//! explain-away over both of its sides, and its own are late [`OTHERS_FACTOR`] times as often as the others'. It is
+//! `latency` when the network was quiet, `latency_under_load` when only load brings it out.
 //! With fewer than [`PROBES_MIN`] probes of a host nothing is said, unless most of them were late.
 //!
 //! # Source
@@ -62,6 +63,10 @@ const LATE_MIN: u64 = 6;
 
 /// Partners below which one may well have more late echoes with a late host than all others.
 const PARTNERS_TELL: usize = 4;
+
+/// How many times as often as between those whom nobody blames a host's must be late: when a card lets go of
+/// what it held, all are a little late at once.
+const OTHERS_FACTOR: f64 = 3.0;
 
 /// Share of the echoes between two hosts that must be late for it to be their path's: of gaps of 50 ms a
 /// second so many fall into one …
@@ -222,25 +227,46 @@ fn late(trips: &Trips, limit: f64) -> Pairs {
 }
 
 /// The hosts that explain late pairs, over both sides.
-fn late_hosts(trips: &Trips, late: &Pairs) -> BTreeSet<HostId> {
-    let trials = localise::trials(late, |share| share.rate() > LATE_SHARE);
+fn late_hosts(trips: &Trips, late_of: &Pairs) -> BTreeSet<HostId> {
+    let trials = localise::trials(late_of, |share| share.rate() > LATE_SHARE);
     let (blames, _) = localise::explain_away(&trials, MOST);
+    let blamed: BTreeSet<HostId> = blames.iter().map(|blame| blame.host).collect();
     let mut told = BTreeSet::new();
     for host in blames.iter().map(|blame| blame.host) {
         let all = of_host(trips, host).count();
         // What another host is to blame for first is not this one's as well.
-        let with = late_with(late, host, &told);
+        let with = late_with(late_of, host, &told);
         let late: u64 = with.values().sum();
         let most_with_one = with.values().max().copied().unwrap_or_default();
         // More with one than with all others together is that path's.
         let of_a_path = with.len() >= PARTNERS_TELL && 2 * most_with_one > late;
         let some = all >= PROBES_MIN && late as f64 > LATE_SHARE * all as f64 && !of_a_path;
         let most = all >= PROBES_MOST_MIN && late as usize * 2 > all;
-        if late >= LATE_MIN && (some || most) {
+        if late >= LATE_MIN && (some || most) && is_later_than_others(late_of, host, &told, &blamed) {
             told.insert(host);
         }
     }
     told
+}
+
+/// Whether a host's echoes, but for those with hosts that are `told`, are late more often than those between
+/// hosts that nobody `blamed`; where there are none, than between all others that are not told.
+fn is_later_than_others(
+    late: &Pairs,
+    host: HostId,
+    told: &BTreeSet<HostId>,
+    blamed: &BTreeSet<HostId>,
+) -> bool {
+    let of = |its: bool, but: &BTreeSet<HostId>| {
+        let mut all = Share::default();
+        let is_meant = |(from, to): &Pair| {
+            (*from == host || *to == host) == its && !but.contains(from) && !but.contains(to)
+        };
+        late.iter().filter(|(pair, _)| is_meant(pair)).for_each(|(_, share)| all.add(*share));
+        all
+    };
+    let others = Some(of(false, blamed)).filter(|share| share.of > 0);
+    of(true, told).rate() >= OTHERS_FACTOR * others.unwrap_or_else(|| of(false, told)).rate()
 }
 
 /// Late echoes of a host with each partner, but for some, as observer and as target.

@@ -119,11 +119,13 @@ impl Shortage {
     }
 }
 
+/// Whether a second may be short, and whether it is beside those of peers.
+type Tells = (fn(Shortage) -> bool, fn(Shortage, &[Shortage]) -> bool);
+
 /// Seconds in which a host's own worker was short of CPU.
 pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     let Some(own) = seen.states.get(&host) else { return Vec::new() };
     let mut beside = seen.on_its_kernel(host);
-    type Tells = (fn(Shortage) -> bool, fn(Shortage, &[Shortage]) -> bool);
     let (may_be, is): Tells = if beside.is_empty() {
         let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
         beside = others.take(PEERS_MAX).collect::<BTreeSet<_>>();

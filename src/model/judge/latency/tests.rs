@@ -35,6 +35,21 @@ fn a_late_host_is_found_and_not_its_partners() {
     assert_eq!(found(8, 2, sometimes), [], "too few probes for one in ten");
 }
 
+/// A card that holds what comes for a while and lets go makes all a little late at once.
+#[test]
+fn who_is_hardly_later_than_the_others_is_no_late_host() {
+    let late = |from: u16, to: u16, tick: u64| {
+        let all = (u64::from(from) * 31 + u64::from(to) * 17 + tick * 7).is_multiple_of(101);
+        let more = (from == 1 || to == 1) && tick % 211 == 60;
+        let held = (from == 3 || to == 3) && tick.is_multiple_of(20);
+        if held { 40_000 } else { 5_000 * u32::from(all || more) }
+    };
+    assert_eq!(found(8, 80, late), [(3, FindingKind::Latency)]);
+    let two =
+        |from: u16, to: u16, _| if [from, to].iter().any(|host| [1, 6].contains(host)) { 9_000 } else { 0 };
+    assert_eq!(found(8, 6, two), [1, 6].map(|host| (host, FindingKind::Latency)), "two of them");
+}
+
 #[test]
 fn what_is_late_at_half_load_alone_is_told_as_that() {
     let mut field = Field::of(8);
