@@ -10,8 +10,7 @@
 //! the host began, make a finding. Hosts that share a
 //! kernel share its CPU, as in a lab: there a second is short only if the host was
 //! [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Fewer
-//! than that share are told of a host against which nothing else tells, and do not keep it from
-//! passing: in a soak of hours each has some. Where most on a kernel come late it is the machine, and
+//! are a note, and do not keep it from passing: in a soak of hours each has some. Where most on a kernel come late it is the machine, and
 //! no fall of those who go on answering is a card's.
 //!
 //! # Source
