@@ -263,7 +263,7 @@ enum Shown {
 fn verdict(seen: &Seen, host: HostId, finding: &Finding, suspects: &BTreeSet<HostId>) -> Option<Shown> {
     let rounds = || seen.rounds.iter().filter(|round| round.kind == StageKind::Confirm);
     rounds().next()?;
-    let others: Vec<HostId> = seen.hosts.iter().map(|host| host.id).filter(|other| *other != host).collect();
+    let others: Vec<HostId> = seen.others(host).collect();
     let again = reproduced(seen, finding);
     let own: Vec<bool> = others
         .iter()

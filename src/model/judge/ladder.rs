@@ -71,6 +71,13 @@ pub struct End {
     of: u64,
 }
 
+impl End {
+    /// The highest rate at which the host's kernel kept up; 0 where it never did.
+    fn tested_pps(self) -> f64 {
+        self.clean_pps.unwrap_or(0.0)
+    }
+}
+
 /// Whether numbered frames were sent at a rate.
 fn is_rung(round: &RoundSeen) -> bool {
     round.kind == StageKind::Load && round.is_paced() && round.frame_bytes().is_some()
@@ -120,22 +127,19 @@ fn rungs(seen: &Seen, host: HostId, way: Way) -> Vec<Rung> {
 
 /// The highest rate at which a host's kernel kept up one way; 0 where it never did.
 fn tested_pps(seen: &Seen, host: HostId, way: Way) -> Option<f64> {
-    match end(seen, host, way) {
-        Some(end) => Some(end.clean_pps.unwrap_or(0.0)),
-        None => rungs(seen, host, way).last().map(|rung| rung.pps),
-    }
+    let rungs = rungs(seen, host, way);
+    let last = rungs.last()?;
+    Some(end(&rungs, way).map_or(last.pps, End::tested_pps))
 }
 
 /// Whether a host's kernel kept up with far less than those of its peers did.
-fn is_far_below(seen: &Seen, host: HostId, end: &End) -> bool {
-    let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
-    let others: Vec<f64> = others.filter_map(|other| tested_pps(seen, other, end.way)).collect();
-    robust::median(&others).is_some_and(|usual| end.clean_pps.unwrap_or(0.0) < FAR_BELOW * usual)
+fn is_far_below(seen: &Seen, host: HostId, end: End) -> bool {
+    let others: Vec<f64> = seen.others(host).filter_map(|other| tested_pps(seen, other, end.way)).collect();
+    robust::median(&others).is_some_and(|usual| end.tested_pps() < FAR_BELOW * usual)
 }
 
-/// Where a host's ladder ends one way, if it does.
-fn end(seen: &Seen, host: HostId, way: Way) -> Option<End> {
-    let rungs = rungs(seen, host, way);
+/// Where a ladder of these rungs ends, if it does.
+fn end(rungs: &[Rung], way: Way) -> Option<End> {
     // The lowest of those of which none above it is clean.
     let over = rungs.iter().rev().take_while(|rung| rung.is_over()).last()?;
     let below = rungs.iter().map(|rung| rung.pps).filter(|pps| *pps < over.pps);
@@ -144,7 +148,7 @@ fn end(seen: &Seen, host: HostId, way: Way) -> Option<End> {
 
 /// Where a host's ladders end.
 pub fn ends(seen: &Seen, host: HostId) -> impl Iterator<Item = End> {
-    WAYS.into_iter().filter_map(move |way| end(seen, host, way))
+    WAYS.into_iter().filter_map(move |way| end(&rungs(seen, host, way), way))
 }
 
 /// The ends of all ladders, for whoever asks of many flows.
@@ -190,7 +194,7 @@ pub fn finding(seen: &Seen, host: HostId, alone: bool) -> Option<Finding> {
         lowest.of,
         lowest.from_pps,
     );
-    let differs = alone && !seen.shares_kernel(host) && ends.iter().any(|end| is_far_below(seen, host, end));
+    let differs = alone && !seen.shares_kernel(host) && ends.iter().any(|end| is_far_below(seen, host, *end));
     let severity = if differs { Severity::Warn } else { Severity::Info };
     let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
     let direction = Way::together(ends.iter().map(|end| end.way));

@@ -107,7 +107,7 @@ impl Pressure {
         }
     }
 
-    /// Whether it was, and whether by what was `dropped` alone is enough.
+    /// Whether the second was pressed; what was `dropped` tells so only where it may be the reason.
     fn is_pressed(&self, dropped: bool) -> bool {
         let seconds = self.at.since(self.since).as_secs_f64();
         let share = |of_s: f64| if seconds < READING_MIN_S { 0.0 } else { of_s / seconds };
@@ -186,9 +186,10 @@ fn pressed(seen: &Seen, host: HostId, finding: &Finding) -> Option<usize> {
     let dropped = !lost && finding.direction != Some(Direction::Tx);
     let own = seconds(seen, host, stretch, dropped);
     let share = pressed_share(&own).filter(|share| *share >= SECONDS_SHARE)?;
-    let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
-    let told: Vec<f64> =
-        others.filter_map(|other| pressed_share(&seconds(seen, other, stretch, dropped))).collect();
+    let told: Vec<f64> = seen
+        .others(host)
+        .filter_map(|other| pressed_share(&seconds(seen, other, stretch, dropped)))
+        .collect();
     let usual = robust::median(&told).filter(|_| 2 * told.len() + 1 >= seen.hosts.len())?;
     (share >= PEERS_FACTOR * usual).then(|| own.values().filter(|pressed| **pressed).count())
 }

@@ -217,6 +217,11 @@ impl Seen {
         others.filter(|other| Some(&other.boot_id) == boot).map(|other| other.host).collect()
     }
 
+    /// All hosts but one.
+    pub fn others(&self, host: HostId) -> impl Iterator<Item = HostId> + '_ {
+        self.hosts.iter().map(|other| other.id).filter(move |other| *other != host)
+    }
+
     /// The name of a host, for texts.
     pub fn name(&self, host: HostId) -> &str {
         self.hosts.get(host.index()).map_or("?", |host| host.name.as_str())

@@ -6,19 +6,18 @@
 //! A second is short when a carrying thread was runnable and waited for at least
 //! [`WAITED_SHARE`] of it, when the samplers came late by at least [`LATE_US`], or when a thread ran for
 //! nearly all of it and its peers' did not: as fast as it goes, a fast card keeps every host's core busy.
-//! Three of them, and [`SECONDS_SHARE`] of all or of the stage in which something else that tells against
-//! the host began, make a finding. Hosts that share a
-//! kernel share its CPU, as in a lab: there a second is short only if the host was
-//! [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Fewer
-//! are a note, and do not keep it from passing: in a soak of hours each has some. Where most on a kernel come late it is the machine, and
-//! no fall of those who go on answering is a card's.
+//! Three of them make a finding: a note, for in a soak of hours each host has some, unless they are
+//! [`SECONDS_SHARE`] of all, or of what followed in its stage when something else began that tells against
+//! the host. Hosts that share a kernel share its CPU, as in a lab: there a second is short only if the host
+//! was [`PEERS_FACTOR`] times as badly off as its peers in the same second, and six are needed. Where most on
+//! a kernel come late it is the machine, and no fall of those who go on answering is a card's.
 //!
 //! # Source
 //!
 //! Samplers of a worker on a busy machine of two cores: late by at most 2 ms at the 99th
 //! percentile; `sched_info_arrive` of `kernel/sched/stats.h` for the time of waiting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     cause,
@@ -87,15 +86,20 @@ impl Shortage {
         Self { waited: f64::from(waited), used: f64::from(used), late_us: late_us as f64 }
     }
 
+    /// Whether it waited, or came late: on a kernel of its own that tells by itself.
+    fn had_to_wait(self) -> bool {
+        self.waited >= WAITED_SHARE || self.late_us >= LATE_US
+    }
+
     /// Whether it may be one on a kernel of its own, as far as it shows by itself.
     fn may_be_own(self) -> bool {
-        self.waited >= WAITED_SHARE || self.used >= USED_SHARE || self.late_us >= LATE_US
+        self.had_to_wait() || self.used >= USED_SHARE
     }
 
     /// Whether it is one on a kernel of its own, beside what peers on theirs had.
     fn is_own(self, peers: &[Self]) -> bool {
-        let used = self.used >= USED_SHARE && Self::median(peers, |peer| peer.used) < USED_PEERS_SHARE;
-        used || Self { used: 0.0, ..self }.may_be_own()
+        self.had_to_wait()
+            || self.used >= USED_SHARE && Self::median(peers, |peer| peer.used) < USED_PEERS_SHARE
     }
 
     /// Whether it may be one beside peers, as far as it shows by itself.
@@ -118,20 +122,13 @@ impl Shortage {
     }
 }
 
-/// Whether a second may be short, and whether it is beside those of peers.
-type Tells = (fn(Shortage) -> bool, fn(Shortage, &[Shortage]) -> bool);
-
 /// Seconds in which a host's own worker was short of CPU.
 pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     let Some(own) = seen.states.get(&host) else { return Vec::new() };
-    let mut beside = seen.on_its_kernel(host);
-    let (may_be, is): Tells = if beside.is_empty() {
-        let others = seen.hosts.iter().map(|other| other.id).filter(|other| *other != host);
-        beside = others.take(PEERS_MAX).collect::<BTreeSet<_>>();
-        (Shortage::may_be_own, Shortage::is_own)
-    } else {
-        (Shortage::may_be_beside, Shortage::is_beside)
-    };
+    let beside = seen.on_its_kernel(host);
+    let is_own = beside.is_empty();
+    let hosts = if is_own { seen.others(host).take(PEERS_MAX).collect() } else { beside };
+    let may_be = |second: Shortage| if is_own { second.may_be_own() } else { second.may_be_beside() };
     let second = |at: RunTime| at.as_secs_f64().round() as u64;
     // Few seconds are in question, of a hundred hosts with thousands each.
     let in_question = own.iter().filter(|(_, state)| may_be(Shortage::of(state)));
@@ -140,14 +137,15 @@ pub fn seconds(seen: &Seen, host: HostId) -> Vec<&State> {
     if peers.is_empty() {
         return Vec::new();
     }
-    for (at, state) in beside.iter().filter_map(|other| seen.states.get(other)).flatten() {
+    for (at, state) in hosts.iter().filter_map(|other| seen.states.get(other)).flatten() {
         if let Some(peers) = peers.get_mut(&second(*at)) {
             peers.push(Shortage::of(state));
         }
     }
     let is_short = |(at, state): &&State| {
         let peers = peers.get(&second(*at)).map_or(&[][..], Vec::as_slice);
-        is(Shortage::of(state), peers)
+        let second = Shortage::of(state);
+        if is_own { second.is_own(peers) } else { second.is_beside(peers) }
     };
     own.iter().filter(is_short).collect()
 }
@@ -182,6 +180,9 @@ pub fn finding(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
     let short = seconds(seen, host);
     let (first, _) = short.first()?;
     let least = if seen.shares_kernel(host) { SECONDS_BESIDE_MIN } else { SECONDS_MIN };
+    if short.len() < least {
+        return None;
+    }
     let all: Vec<&State> = seen.states.get(&host).into_iter().flatten().collect();
     let is_much = |(from, to): (RunTime, RunTime)| {
         let within = |states: &[&State]| states.iter().filter(|(at, _)| (from..=to).contains(at)).count();
@@ -190,17 +191,15 @@ pub fn finding(seen: &Seen, host: HostId, has: &[Finding]) -> Option<Finding> {
     let whole = (RunTime::default(), seen.latest);
     let much = is_much(whole) || has.iter().any(|finding| is_much(pressure::stretch(seen, finding)));
     let severity = if much { Severity::Warn } else { Severity::Info };
-    (short.len() >= least).then(|| {
-        let text = format!(
-            "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
-            seen.name(host),
-            short.len()
-        );
-        let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
-        finding.first_seen_s = Some(first.as_secs_f64());
-        finding.numbers.insert("starved_s".to_owned(), Some(short.len() as f64));
-        finding
-    })
+    let text = format!(
+        "the worker on {} was short of CPU for {} s: what it measured may be its host's limit and not its card's; stop what else runs there, or give the worker cores",
+        seen.name(host),
+        short.len()
+    );
+    let mut finding = cause::bare(FindingKind::HostLimited, severity, &[], text);
+    finding.first_seen_s = Some(first.as_secs_f64());
+    finding.numbers.insert("starved_s".to_owned(), Some(short.len() as f64));
+    Some(finding)
 }
 
 #[cfg(test)]

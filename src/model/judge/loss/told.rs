@@ -57,7 +57,7 @@ pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Wa
     let above: Option<Vec<(f64, f64)>> = knees.into_iter().collect();
     let verb = direction.verb();
     let caught = caught_by_checksums(seen, host, sides, all);
-    let numbered = sides.iter().any(|(_, side)| side.numbered);
+    let numbered = are_numbered(sides);
     let of = if numbered { "frames" } else { "segments" };
     let name = seen.name(host);
     let mut numbers: Vec<(&str, f64)> = Vec::new();
@@ -112,6 +112,11 @@ pub(super) fn finding(seen: &Seen, paced: &Paced<'_>, host: HostId, sides: &[(Wa
     finding
 }
 
+/// Whether numbered frames tell of a loss, and not retransmissions.
+fn are_numbered(sides: &[(Way, Side)]) -> bool {
+    sides.iter().any(|(_, side)| side.numbered)
+}
+
 /// Packets that a host's card had delivered and its kernel dropped, where they are a good part of what it
 /// lost.
 fn dropped_by_kernel(
@@ -125,8 +130,7 @@ fn dropped_by_kernel(
         return None;
     }
     // Of the rounds alone that this is told of: others may have lost to the backlog what these did not.
-    let numbered = sides.iter().any(|(_, side)| side.numbered);
-    let lossy = paced.told_by(numbered).iter();
+    let lossy = paced.told_by(are_numbered(sides)).iter();
     let lossy = lossy.filter(|lost| lost.flow.touches(host, Way::Rx) && lost.share.events > 0);
     let rounds: BTreeSet<usize> = lossy.map(|lost| lost.flow.round).collect();
     let dropped = pressure::dropped_in(seen, host, &rounds);
@@ -152,26 +156,20 @@ fn limited(seen: &Seen, paced: &Paced<'_>, host: HostId, all: Share, dropped: u6
 /// Packets that checksums caught at the receivers of a lossy side, where they are a good part of
 /// what it lost: at the host itself for what it receives, at several others for what it sends.
 fn caught_by_checksums(seen: &Seen, host: HostId, sides: &[(Way, Side)], all: Share) -> u64 {
-    let of = |host: &HostId| -> u64 {
-        seen.checksums.get(host).into_iter().flatten().map(|counted| counted.errors).sum()
+    let of = |host: HostId| -> u64 {
+        seen.checksums.get(&host).into_iter().flatten().map(|counted| counted.errors).sum()
     };
-    let others: Vec<u64> = seen
-        .hosts
-        .iter()
-        .map(|other| other.id)
-        .filter(|other| *other != host)
-        .map(|other| of(&other))
-        .collect();
+    let others: Vec<u64> = seen.others(host).map(of).collect();
     let sends = sides.iter().any(|(way, _)| *way == Way::Tx);
     let receives = sides.iter().any(|(way, _)| *way == Way::Rx);
     let several = others.iter().filter(|errors| **errors > 0).count() >= 2.min(others.len());
-    let caught = u64::from(sends && several) * others.iter().sum::<u64>() + u64::from(receives) * of(&host);
+    let caught = u64::from(sends && several) * others.iter().sum::<u64>() + u64::from(receives) * of(host);
     if caught as f64 >= CAUGHT_MIN * all.events as f64 { caught } else { 0 }
 }
 
 /// Where only bulk data loses, the rate up to which as many packets in small frames did not.
 fn clean_below(paced: &Paced<'_>, host: HostId, sides: &[(Way, Side)], all: Share) -> Option<f64> {
-    if sides.iter().any(|(_, side)| side.numbered) {
+    if are_numbered(sides) {
         return None;
     }
     let own = |flow: &FlowSeen| sides.iter().any(|(way, _)| flow.touches(host, *way));

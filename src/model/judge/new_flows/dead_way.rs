@@ -71,8 +71,7 @@ fn by_echoes(seen: &Seen, host: HostId) -> Option<Direction> {
 
 fn by_answers(seen: &Seen, host: HostId) -> Option<Direction> {
     let count = |host: HostId| seen.in_vain.get(&host).map_or(0.0, |count| *count as f64);
-    let others: Vec<f64> =
-        seen.hosts.iter().map(|other| other.id).filter(|other| *other != host).map(count).collect();
+    let others: Vec<f64> = seen.others(host).map(count).collect();
     // As many of each as the median has: of another sick one nothing is held against this.
     let (own, others) = (count(host), median(&others)? * others.len() as f64);
     if own + others < IN_VAIN_MIN {

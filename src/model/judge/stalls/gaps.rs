@@ -4,9 +4,9 @@
 //!
 //! Echoes in the order of their sending, with the handshakes between
 //! them; those of the one in question that were late by [`LATE_US`] or lost, at least [`ROW_MIN`]
-//! in a row, over [`ROW_US`] and of enough partners, are a gap where the others' meanwhile were not. Most of its late ones
-//! must lie in gaps: delays that come one by one are `latency`'s. Two hosts of which next to nothing is in
-//! time show no gap either: their way is dead to these flows, or long.
+//! in a row, over [`ROW_US`] and of enough partners, are a gap where the others' meanwhile were not. Most of
+//! its late ones must lie in gaps: delays that come one by one are `latency`'s. Two hosts of which next to
+//! nothing is in time show no gap either: their way is dead to these flows, or long.
 //!
 //! # What does not belong here
 //!
